@@ -1,0 +1,64 @@
+"""One-line tasks: each hands over to a function of a slice; and the schedule of those that run by the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import current_task, shared_task
+
+from booking import outbox
+from booking.appointments import expire
+from booking.notices import service as notices
+from booking.people import service as people
+from booking.schedule import service as schedule
+
+
+def _every(seconds: int, task: str) -> dict[str, Any]:
+    return {
+        "task": f"worker.tasks.{task}",
+        "schedule": float(seconds),
+        "options": {"expires": float(seconds)},
+    }
+
+
+SCHEDULE = {
+    "letters": _every(2, "send_due"),
+    "holds": _every(30, "sweep_holds"),
+    "session states": _every(60, "advance_sessions"),
+    "coming sessions": _every(900, "generate_ahead"),
+    "retention": _every(3600, "remove_old"),
+}
+
+
+@shared_task
+def send_due() -> None:
+    """Send the letters that are due; any number of workers may do so at once, each letter has one lease."""
+    notices.send_due(current_task.request.hostname or "worker")
+
+
+@shared_task
+def sweep_holds() -> None:
+    """Tidy holds that ran out; they stopped counting when they ran out, so a repeat or a gap changes nothing."""
+    expire.sweep_holds()
+
+
+@shared_task
+def advance_sessions() -> None:
+    """Move sessions along their states; once per minute with any number of beats."""
+    if outbox.claim_run("advance_sessions", _every_seconds=60):
+        schedule.advance_sessions()
+
+
+@shared_task
+def generate_ahead() -> None:
+    """Keep the coming days' sessions made from the templates; once per quarter of an hour."""
+    if outbox.claim_run("generate_ahead", _every_seconds=900):
+        schedule.generate_ahead()
+
+
+@shared_task
+def remove_old() -> None:
+    """Remove what is kept no longer than promised: codes, holds, old letters; once per hour."""
+    if outbox.claim_run("remove_old", _every_seconds=3600):
+        outbox.remove_old()
+        people.remove_old()
