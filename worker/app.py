@@ -73,6 +73,11 @@ def _run_everything_once(**_: Any) -> None:
             log.warning("first run of %s not published: %s", name, problem)
 
 
+def wake_after_commits() -> None:
+    """Have every commit that put letters wake a worker."""
+    on_commit(waker(publish_send_due))
+
+
 flask_app = create_app()
 app = make_celery(flask_app)
-on_commit(waker(publish_send_due))
+wake_after_commits()

@@ -15,9 +15,10 @@ from gunicorn.workers.base import Worker
 
 from booking.db import db
 from booking.demo.load import ensure_demo
+from booking.outbox import on_commit
 from worker import checks, embedded
 from worker.app import app as celery
-from worker.app import flask_app
+from worker.app import flask_app, wake_after_commits
 
 THREADS = 8
 GRACE_SECONDS = 10
@@ -32,6 +33,7 @@ def start_engine_room(web_worker: Worker) -> None:
     # here both mean: finish what is in hand, then go.
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, web_worker.handle_exit)
+    wake_after_commits()
     if not flask_app.config["REDIS_URL"]:
         _stop_engine_room = embedded.start(celery)
 
@@ -62,12 +64,15 @@ class Served(BaseApplication):
 def main() -> None:
     """Bring the database up to date, load the demo the first time, serve until Ctrl-C. A repeat keeps all data."""
     host, port = checks.address()
+    on_commit(
+        lambda: None
+    )  # nobody to wake yet, and a connection to the broker must not be shared across the fork
     with flask_app.app_context():
         upgrade()
         db.session.remove()
         lines = ensure_demo(flask_app) if flask_app.config["DEMO"] else []
         db.session.remove()
-        db.engine.dispose()  # connections must not be shared across the fork
+        db.engine.dispose()  # nor connections to the database
 
     def announce(_arbiter: Arbiter) -> None:
         shown = f"[{host}]" if ":" in host else host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from celery import current_task, shared_task
@@ -45,20 +46,20 @@ def sweep_holds() -> None:
 @shared_task
 def advance_sessions() -> None:
     """Move sessions along their states; once per minute with any number of beats."""
-    if outbox.claim_run("advance_sessions", _every_seconds=60):
+    if outbox.claim_run("advance_sessions", timedelta(minutes=1)):
         schedule.advance_sessions()
 
 
 @shared_task
 def generate_ahead() -> None:
     """Keep the coming days' sessions made from the templates; once per quarter of an hour."""
-    if outbox.claim_run("generate_ahead", _every_seconds=900):
+    if outbox.claim_run("generate_ahead", timedelta(minutes=15)):
         schedule.generate_ahead()
 
 
 @shared_task
 def remove_old() -> None:
     """Remove what is kept no longer than promised: codes, holds, old letters; once per hour."""
-    if outbox.claim_run("remove_old", _every_seconds=3600):
+    if outbox.claim_run("remove_old", timedelta(hours=1)):
         outbox.remove_old()
         people.remove_old()

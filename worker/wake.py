@@ -20,7 +20,15 @@ REST_AFTER_FAILURE_SECONDS = 2.0
 _wanted = threading.Event()
 _starting = threading.Lock()
 _publisher: threading.Thread | None = None
-_pid = 0
+
+
+def _forget() -> None:
+    """A fork copies the variables but not the thread."""
+    global _wanted, _starting, _publisher
+    _wanted, _starting, _publisher = threading.Event(), threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def waker(publish: Callable[[], None]) -> Callable[[], None]:
@@ -31,18 +39,17 @@ def waker(publish: Callable[[], None]) -> Callable[[], None]:
 
     def wake() -> None:
         _wanted.set()
-        if _publisher is None or _pid != os.getpid() or not _publisher.is_alive():
+        if _publisher is None or not _publisher.is_alive():
             _start(publish)
 
     return wake
 
 
 def _start(publish: Callable[[], None]) -> None:
-    global _publisher, _pid
+    global _publisher
     with _starting:
-        if _publisher is not None and _pid == os.getpid() and _publisher.is_alive():
+        if _publisher is not None and _publisher.is_alive():
             return
-        _pid = os.getpid()  # a fork copies the variables but not the thread
         _publisher = threading.Thread(target=_publish_forever, args=(publish,), name="wake", daemon=True)
         _publisher.start()
 
