@@ -1,0 +1,73 @@
+"""The only reader of the time: the database's clock, plus the offset that only the demo may set."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+_POSTGRESQL = text(
+    "SELECT clock_timestamp(), (SELECT offset_seconds FROM demo_clock WHERE id = 1 AND :movable)"
+)
+_SQLITE = text(
+    "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), (SELECT offset_seconds FROM demo_clock WHERE id = 1 AND :movable)"
+)
+_MOVE = text("UPDATE demo_clock SET offset_seconds = offset_seconds + :by WHERE id = 1")
+_CREATE = text("INSERT INTO demo_clock (id, offset_seconds) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM demo_clock)")
+
+movable = False
+"""Set once by create_app from `DEMO`; a production process never reads the offset row."""
+
+
+def allow_moving(allowed: bool) -> None:
+    """Decide at start whether the demo's clock offset is honoured."""
+    global movable
+    movable = allowed
+
+
+def db_now(session: Session) -> datetime:
+    """Return the present instant (aware, UTC) by the database's clock.
+
+    Read once inside a verb, after its lock is held, and bound into every statement: PostgreSQL's `now()` is
+    the start of the transaction and stale after a lock wait; `clock_timestamp()` is not.
+    """
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    at, offset = session.execute(_SQLITE if sqlite else _POSTGRESQL, {"movable": movable}).one()
+    if sqlite:
+        at = datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    return at.astimezone(UTC) + timedelta(seconds=offset or 0)
+
+
+def offset(session: Session) -> timedelta:
+    """Return how far the demo's clock is moved; zero where it cannot be."""
+    if not movable:
+        return timedelta()
+    seconds = session.execute(text("SELECT offset_seconds FROM demo_clock WHERE id = 1")).scalar()
+    return timedelta(seconds=seconds or 0)
+
+
+def shift(session: Session, by: timedelta) -> None:
+    """Move the demo's clock by `by` (forward or back) inside the caller's transaction; repeats add up."""
+    session.execute(_CREATE)
+    session.execute(_MOVE, {"by": by.total_seconds()})
+
+
+def reset(session: Session) -> None:
+    """Put the demo's clock back to the real time."""
+    session.execute(text("UPDATE demo_clock SET offset_seconds = 0 WHERE id = 1"))
+
+
+def utc(local_date: date, at: time, zone: str) -> datetime:
+    """Return the UTC instant of a wall-clock time in `zone` (IANA name).
+
+    A time that a daylight-saving change skips is read with the offset before the change (so 02:30 becomes
+    03:30 summer time); a time that happens twice means the first (PEP 495, fold=0).
+    """
+    return datetime.combine(local_date, at, ZoneInfo(zone)).astimezone(UTC)
+
+
+def local(at: datetime, zone: str) -> datetime:
+    """Return the wall-clock time of an instant in `zone`."""
+    return at.astimezone(ZoneInfo(zone))

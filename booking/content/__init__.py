@@ -1,0 +1,1 @@
+"""What people read before they book: questions, doctors' answers, articles, news and tags."""

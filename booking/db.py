@@ -1,0 +1,148 @@
+"""The database: session, transactions, column types and the tenant key."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import uuid_utils
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Text, TypeDecorator, Uuid, event, types
+from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from booking.vault import open_sealed, seal
+
+
+class Model(DeclarativeBase):
+    """Every table; the naming convention gives each constraint a name that says its rule or at least its place."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Model, session_options={"expire_on_commit": False, "autoflush": False})
+
+Serial = BigInteger().with_variant(Integer, "sqlite")
+"""Platform-wide ids: SQLite numbers only INTEGER primary keys by itself."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment: aware UTC in Python, timestamptz on PostgreSQL, fixed-width text that sorts on SQLite."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Sealed(TypeDecorator[str]):
+    """A personal field, kept as ciphertext that names its algorithm and key id (see booking/vault.py)."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else seal(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else open_sealed(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A small value kept as JSON text, the same on both databases."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def new_id() -> uuid.UUID:
+    """Return a new time-ordered id (UUID version 7, RFC 9562)."""
+    return uuid.UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+class Tenant:
+    """Mixin: the key of every row a hospital owns. Composite, so that a row cannot point into another hospital."""
+
+    hospital_id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=False)
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=new_id)
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    if type(connection).__module__.partition(".")[0] != "sqlite3":
+        return
+    connection.isolation_level = None  # SQLAlchemy's begin event below decides how a transaction starts
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 10000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # an acknowledged booking survives a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+@event.listens_for(Engine, "begin")
+def _begin_sqlite(connection: Any) -> None:
+    if connection.dialect.name == "sqlite":
+        immediate = connection.get_execution_options().get("immediate")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+
+def after_commit(session: Session, name: str, call: Callable[[], None]) -> None:
+    """Ask for `call` once after the present `transaction()` has committed; the same `name` twice means once."""
+    session.info.setdefault("after_commit", {})[name] = call
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Open the write transaction of a verb and commit it; any exception rolls everything back.
+
+    Ends the read transaction the door may have left open first: rows loaded before are not relied on.
+    On SQLite the transaction is IMMEDIATE, because a deferred one that has read cannot always become a writer.
+    """
+    session: Session = db.session()
+    session.rollback()
+    session.expunge_all()
+    session.info.pop("after_commit", None)
+    session.connection(execution_options={"immediate": True})
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        session.info.pop("after_commit", None)
+        session.rollback()
+        raise
+    for call in session.info.pop("after_commit", {}).values():
+        call()

@@ -1,0 +1,23 @@
+"""Every table in one import, so that migrations see them all."""
+
+from booking.appointments import models as appointments
+from booking.content import models as content
+from booking.directory import models as directory
+from booking.notices import models as notices
+from booking.outbox import DemoClock, Message, PeriodicRun
+from booking.people import models as people
+from booking.schedule import models as schedule
+from booking.staff import models as staff
+
+__all__ = [
+    "DemoClock",
+    "Message",
+    "PeriodicRun",
+    "appointments",
+    "content",
+    "directory",
+    "notices",
+    "people",
+    "schedule",
+    "staff",
+]

@@ -1,0 +1,322 @@
+"""The outbox: letters as rows, written in the transaction of the change they tell about, claimed by workers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, Uuid, insert, select, text, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from booking.clock import db_now
+from booking.db import Instant, Json, Model, Sealed, Serial, Tenant, after_commit, db, transaction
+
+PLATFORM = 0
+"""The owner of letters that belong to no hospital (one-time codes)."""
+
+LIVE = ("waiting", "sending")
+ENDED = ("delivered", "accepted", "failed", "expired", "superseded", "suppressed")
+LEASE = timedelta(seconds=60)
+
+
+class Message(Tenant, Model):
+    """One letter to one recipient over one channel. What it says is rendered when it is sent, from the newest rows.
+
+    `fence` rises with every claim: a worker that lost its lease cannot settle with the old number. `subject` and
+    `body` are stored for in-app letters only, because there the stored text is the letter.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("hospital_id", "dedupe_key", name="uq_one_message_per_dedupe_key"),
+        CheckConstraint(
+            "status IN ('waiting', 'sending', 'delivered', 'accepted', 'failed', 'expired', 'superseded', 'suppressed')",
+            name="status",
+        ),
+        CheckConstraint("channel IN ('app', 'sms', 'email')", name="channel"),
+        CheckConstraint("status <> 'sending' OR lease_until IS NOT NULL", name="sending_has_a_lease"),
+        Index(
+            "ix_message_due",
+            "hospital_id",
+            "next_at",
+            sqlite_where=text("status IN ('waiting', 'sending')"),
+            postgresql_where=text("status IN ('waiting', 'sending')"),
+        ),
+        Index("ix_message_appointment", "hospital_id", "appointment_id"),
+        Index("ix_message_account", "account_id", "sent_at"),
+    )
+    dedupe_key: Mapped[str] = mapped_column(String(160))
+    kind: Mapped[str] = mapped_column(String(20))
+    channel: Mapped[str] = mapped_column(String(8))
+    recipient: Mapped[str] = mapped_column(String(10))
+    account_id: Mapped[int | None] = mapped_column(Serial)
+    patient_id: Mapped[int | None] = mapped_column(Serial)
+    code_id: Mapped[int | None] = mapped_column(Serial)
+    appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    version: Mapped[int] = mapped_column(default=0)
+    facts: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    due_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+    next_at: Mapped[datetime] = mapped_column(Instant)
+    status: Mapped[str] = mapped_column(String(10), default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(Instant)
+    worker: Mapped[str] = mapped_column(String(80), default="")
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    provider_ref: Mapped[str] = mapped_column(String(120), default="")
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    subject: Mapped[str | None] = mapped_column(Sealed)
+    body: Mapped[str | None] = mapped_column(Sealed)
+    read_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PeriodicRun(Model):
+    """A periodic job ran for one scheduled time; the key makes its effect happen once with any number of beats."""
+
+    __tablename__ = "periodic_run"
+    job: Mapped[str] = mapped_column(String(40), primary_key=True)
+    scheduled_for: Mapped[datetime] = mapped_column(Instant, primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class DemoClock(Model):
+    """How far the demo's clock is moved; one row, read only where the configuration allows it."""
+
+    __tablename__ = "demo_clock"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    offset_seconds: Mapped[float] = mapped_column(default=0)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One letter to be put: to whom (`recipient` account, patient or code, with its id) over which channel, and when.
+
+    `due_at`/`expires_at`: it is sent in [due_at, expires_at]; afterwards it would be useless and ends as `expired`.
+    """
+
+    kind: str
+    channel: str
+    recipient: str
+    due_at: datetime
+    expires_at: datetime
+    account_id: int | None = None
+    patient_id: int | None = None
+    code_id: int | None = None
+    facts: dict[str, Any] | None = None
+
+    def key(self, appointment_id: uuid.UUID | None, version: int) -> str:
+        who = self.account_id if self.recipient == "account" else self.patient_id or self.code_id
+        about = appointment_id.hex if appointment_id else "-"
+        return f"{about}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
+
+
+_wake: list[Callable[[], None]] = []
+
+
+def _sqlite() -> bool:
+    return db.engine.dialect.name == "sqlite"
+
+
+def _stored(at: datetime) -> Any:
+    """An instant as plain SQL text binds it: the column type is not there to convert it."""
+    return Instant().process_bind_param(at, db.engine.dialect)
+
+
+def on_commit(wake: Callable[[], None]) -> None:
+    """Set the call made after a transaction that put letters has committed; it must neither raise nor wait."""
+    _wake[:] = [wake]
+
+
+def _call_wake() -> None:
+    for wake in _wake:
+        wake()
+
+
+def put(
+    session: Session,
+    hospital_id: int,
+    letters: Iterable[Letter],
+    *,
+    now: datetime,
+    appointment_id: uuid.UUID | None = None,
+    version: int = 0,
+) -> int:
+    """Write letters in the caller's transaction; return how many.
+
+    The dedupe key (appointment, kind, version, channel, recipient) is unique: putting one twice is an error of the
+    caller and rolls its transaction back.
+    """
+    rows = [
+        {
+            "hospital_id": hospital_id,
+            "dedupe_key": letter.key(appointment_id, version),
+            "kind": letter.kind,
+            "channel": letter.channel,
+            "recipient": letter.recipient,
+            "account_id": letter.account_id,
+            "patient_id": letter.patient_id,
+            "code_id": letter.code_id,
+            "appointment_id": appointment_id,
+            "version": version,
+            "facts": letter.facts or {},
+            "created_at": now,
+            "due_at": letter.due_at,
+            "next_at": letter.due_at,
+            "expires_at": letter.expires_at,
+        }
+        for letter in letters
+    ]
+    if rows:
+        session.execute(insert(Message), rows)
+        after_commit(session, "wake", _call_wake)
+    return len(rows)
+
+
+def supersede(session: Session, hospital_id: int, appointment_id: uuid.UUID) -> int:
+    """End every unsent letter about an appointment, in the transaction that changes it; return how many.
+
+    A letter a worker is sending at this moment is left to that worker: it was claimed before this change committed.
+    """
+    done = session.execute(
+        update(Message)
+        .where(
+            Message.hospital_id == hospital_id,
+            Message.appointment_id == appointment_id,
+            Message.status == "waiting",
+        )
+        .values(status="superseded")
+    )
+    return int(getattr(done, "rowcount", 0))
+
+
+def due_hospitals(session: Session, now: datetime) -> list[int]:
+    """Return the owners that have something due, PLATFORM among them; a plain read without locks."""
+    due = (
+        select(Message.hospital_id)
+        .where(Message.status.in_(LIVE), Message.next_at <= now)
+        .group_by(Message.hospital_id)
+        .order_by(Message.hospital_id)
+    )
+    return list(session.scalars(due))
+
+
+def claim_due(hospital_id: int, worker: str, limit: int, *, wanted: str) -> list[Message]:
+    """Take up to `limit` due letters of one hospital for `LEASE`, in one transaction, and return them.
+
+    `wanted` is SQL over `message`, true while the letter should still go out; it is evaluated by the statement that
+    claims, so a letter about a visit cancelled before the claim ends as `superseded` and is not returned. A letter
+    waits while an older version to the same recipient and channel is being sent. A letter whose worker died is
+    claimable again when its lease ends. Useless ones end as `expired`.
+    """
+    lock = "" if _sqlite() else " FOR UPDATE SKIP LOCKED"
+    with transaction() as session:
+        now = db_now(session)
+        values = {"h": hospital_id, "now": _stored(now), "limit": limit}
+        due = "hospital_id = :h AND status IN ('waiting', 'sending') AND next_at <= :now"
+        ids = f"SELECT id FROM message WHERE {due} ORDER BY next_at LIMIT :limit{lock}"
+        chosen = [row[0] for row in session.execute(text(ids), values)]
+        if not chosen:
+            return []
+        picked = [uuid.UUID(str(one)) for one in chosen]
+        mine = (Message.hospital_id == hospital_id, Message.id.in_(picked))
+        session.execute(
+            update(Message).where(*mine, Message.expires_at < now).values(status="expired", lease_until=None)
+        )
+        session.execute(
+            update(Message)
+            .where(*mine, Message.status.in_(LIVE), text(f"NOT ({wanted})"))
+            .values(status="superseded", lease_until=None)
+        )
+        older = (
+            "NOT EXISTS (SELECT 1 FROM message o WHERE o.hospital_id = message.hospital_id"
+            " AND o.appointment_id = message.appointment_id AND o.channel = message.channel"
+            " AND o.recipient = message.recipient AND o.status = 'sending' AND o.lease_until > :now"
+            " AND o.version < message.version)"
+        )
+        session.execute(
+            update(Message)
+            .where(*mine, Message.status.in_(LIVE), text(older).bindparams(now=values["now"]))
+            .values(
+                status="sending",
+                worker=worker,
+                attempts=Message.attempts + 1,
+                fence=Message.fence + 1,
+                lease_until=now + LEASE,
+                next_at=now + LEASE,
+            )
+        )
+        session.expire_all()
+        claimed = select(Message).where(*mine, Message.status == "sending", Message.lease_until == now + LEASE)
+        return list(session.scalars(claimed.order_by(Message.due_at)))
+
+
+def settle(
+    message: Message,
+    status: str,
+    *,
+    error: str = "",
+    provider_ref: str = "",
+    retry_at: datetime | None = None,
+    subject: str | None = None,
+    body: str | None = None,
+) -> bool:
+    """Record how a claimed letter ended, or when it is tried again (`status` waiting with `retry_at`).
+
+    Compare-and-swap on the fence: returns False and changes nothing when the lease was lost to another claim.
+    """
+    with transaction() as session:
+        now = db_now(session)
+        values: dict[str, Any] = {"status": status, "lease_until": None, "last_error": error[:500]}
+        if retry_at is not None:
+            values["next_at"] = retry_at
+        if status in ("delivered", "accepted"):
+            values |= {"sent_at": now, "provider_ref": provider_ref[:120], "subject": subject, "body": body}
+        done = session.execute(
+            update(Message)
+            .where(
+                Message.hospital_id == message.hospital_id,
+                Message.id == message.id,
+                Message.status == "sending",
+                Message.fence == message.fence,
+            )
+            .values(**values)
+        )
+        return getattr(done, "rowcount", 0) == 1
+
+
+def claim_run(job: str, every: timedelta) -> bool:
+    """Return True once per scheduled time of `job` (the clock rounded down to `every`), False for every later caller."""
+    with transaction() as session:
+        now = db_now(session)
+        seconds = int(every.total_seconds())
+        scheduled = datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, tz=now.tzinfo)
+        taken = select(PeriodicRun.job).where(PeriodicRun.job == job, PeriodicRun.scheduled_for == scheduled)
+        if session.scalar(taken):
+            return False
+        done = session.execute(
+            text(
+                "INSERT INTO periodic_run (job, scheduled_for, started_at) VALUES (:job, :at, :now)"
+                " ON CONFLICT DO NOTHING"
+            ),
+            {"job": job, "at": _stored(scheduled), "now": _stored(now)},
+        )
+        return getattr(done, "rowcount", 0) == 1
+
+
+def remove_old(days: int = 400) -> int:
+    """Delete letters that ended `days` ago and marks of periodic runs older than 7 days; return how many letters."""
+    with transaction() as session:
+        now = db_now(session)
+        session.execute(
+            text("DELETE FROM periodic_run WHERE scheduled_for < :at"), {"at": _stored(now - timedelta(days=7))}
+        )
+        done = session.execute(
+            text("DELETE FROM message WHERE status NOT IN ('waiting', 'sending') AND due_at < :at"),
+            {"at": _stored(now - timedelta(days=days))},
+        )
+        return int(getattr(done, "rowcount", 0))

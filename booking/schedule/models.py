@@ -1,0 +1,178 @@
+"""Tables of the schedule, owned by the hospital and distributed by `hospital_id`."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime, time
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    Time,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from booking.db import Instant, Model, Tenant
+
+CHANNELS = ("web", "phone", "desk", "elder", "return", "referral", "extra")
+SESSION_STATUSES = ("draft", "published", "running", "finished", "stopped")
+FREE_PLACE = "appointment_id IS NULL AND open"
+
+
+class Template(Tenant, Model):
+    """A weekly pattern (排班模板) of one practice and part of day. `weekday` 0 is Monday; `weeks` counts ISO weeks."""
+
+    __tablename__ = "template"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "practice_id"], ["practice.hospital_id", "practice.id"]),
+        ForeignKeyConstraint(["hospital_id", "day_part_id"], ["day_part.hospital_id", "day_part.id"]),
+        ForeignKeyConstraint(["hospital_id", "clinic_kind_id"], ["clinic_kind.hospital_id", "clinic_kind.id"]),
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint("weeks IN ('every', 'odd', 'even')", name="weeks"),
+        CheckConstraint("slot_minutes BETWEEN 10 AND 60", name="slot_minutes"),
+        CheckConstraint("places_per_slot BETWEEN 1 AND 60", name="places_per_slot"),
+        CheckConstraint("ends_local > starts_local", name="ends_after_start"),
+        Index("ix_template_practice", "hospital_id", "practice_id"),
+    )
+    practice_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    weekday: Mapped[int]
+    day_part_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    starts_local: Mapped[time] = mapped_column(Time)
+    ends_local: Mapped[time] = mapped_column(Time)
+    slot_minutes: Mapped[int] = mapped_column(default=30)
+    places_per_slot: Mapped[int] = mapped_column(default=3)
+    clinic_kind_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    fee_cents: Mapped[int] = mapped_column(default=0)
+    room: Mapped[str] = mapped_column(String(60), default="")
+    weeks: Mapped[str] = mapped_column(String(5), default="every")
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    skips_holidays: Mapped[bool] = mapped_column(default=True)
+    publishes: Mapped[bool] = mapped_column(default=True)
+    active: Mapped[bool] = mapped_column(default=True)
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class ClinicSession(Tenant, Model):
+    """A session (班次): one practice, one local date, one part of day. Kind, fee and room stand here, as does `release_at`.
+
+    `owner` says whose numbers these are: ours, or the hospital system's (`his`).
+    """
+
+    __tablename__ = "clinic_session"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "practice_id"], ["practice.hospital_id", "practice.id"]),
+        ForeignKeyConstraint(["hospital_id", "doctor_id"], ["doctor.hospital_id", "doctor.id"]),
+        ForeignKeyConstraint(["hospital_id", "day_part_id"], ["day_part.hospital_id", "day_part.id"]),
+        ForeignKeyConstraint(["hospital_id", "clinic_kind_id"], ["clinic_kind.hospital_id", "clinic_kind.id"]),
+        ForeignKeyConstraint(["hospital_id", "policy_version"], ["policy.hospital_id", "policy.version"]),
+        UniqueConstraint("hospital_id", "practice_id", "local_date", "day_part_id", name="uq_one_session_per_practice_and_part"),
+        UniqueConstraint("hospital_id", "external_system", "external_id"),
+        CheckConstraint("status IN ('draft', 'published', 'running', 'finished', 'stopped')", name="status"),
+        CheckConstraint("owner IN ('ours', 'his')", name="owner"),
+        CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+        Index("ix_clinic_session_doctor", "hospital_id", "doctor_id", "local_date"),
+        Index("ix_clinic_session_date", "hospital_id", "local_date"),
+    )
+    practice_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    doctor_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    day_part_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    clinic_kind_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    template_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    policy_version: Mapped[int]
+    local_date: Mapped[date]
+    starts_local: Mapped[time] = mapped_column(Time)
+    ends_local: Mapped[time] = mapped_column(Time)
+    zone: Mapped[str] = mapped_column(String(40))
+    starts_at: Mapped[datetime] = mapped_column(Instant)
+    ends_at: Mapped[datetime] = mapped_column(Instant)
+    slot_minutes: Mapped[int]
+    places_per_slot: Mapped[int]
+    fee_cents: Mapped[int] = mapped_column(default=0)
+    room: Mapped[str] = mapped_column(String(60), default="")
+    status: Mapped[str] = mapped_column(String(10), default="draft")
+    release_at: Mapped[datetime] = mapped_column(Instant)
+    closing_minutes: Mapped[int] = mapped_column(default=30)
+    owner: Mapped[str] = mapped_column(String(4), default="ours")
+    note: Mapped[str] = mapped_column(String(200), default="")
+    stop_reason: Mapped[str] = mapped_column(String(200), default="")
+    stop_note: Mapped[str] = mapped_column(String(200), default="")
+    stopped_at: Mapped[datetime | None] = mapped_column(Instant)
+    stopped_count: Mapped[int] = mapped_column(default=0)
+    last_queue_number: Mapped[int] = mapped_column(default=0)
+    version: Mapped[int] = mapped_column(default=1)
+    changed_at: Mapped[datetime | None] = mapped_column(Instant)
+    changed_by: Mapped[str] = mapped_column(String(60), default="")
+    external_system: Mapped[str | None] = mapped_column(String(80))
+    external_id: Mapped[str | None] = mapped_column(String(120))
+
+
+class Slot(Tenant, Model):
+    """A slot (时段): 10 to 60 minutes of a session."""
+
+    __tablename__ = "slot"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]),
+        UniqueConstraint("hospital_id", "session_id", "starts_at"),
+    )
+    session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    starts_local: Mapped[time] = mapped_column(Time)
+    ends_local: Mapped[time] = mapped_column(Time)
+    starts_at: Mapped[datetime] = mapped_column(Instant)
+    ends_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Place(Tenant, Model):
+    """A place (号): one bookable number. Capacity is the number of these rows; `position` is never shown.
+
+    `appointment_id` is the mark "taken": with its counterpart `appointment.holds_place_id` it forms two deferred
+    foreign keys that make place and appointment agree in every committed state. `open` is false while the session
+    is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back.
+    """
+
+    __tablename__ = "place"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "slot_id"], ["slot.hospital_id", "slot.id"]),
+        ForeignKeyConstraint(["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "id", "appointment_id"],
+            ["appointment.hospital_id", "appointment.holds_place_id", "appointment.id"],
+            name="fk_taken_place_and_appointment_agree",
+            deferrable=True,
+            initially="DEFERRED",
+            use_alter=True,
+        ),
+        UniqueConstraint("hospital_id", "slot_id", "position"),
+        UniqueConstraint("hospital_id", "id", "appointment_id"),
+        UniqueConstraint("hospital_id", "external_system", "external_id"),
+        CheckConstraint(
+            "channel IN ('web', 'phone', 'desk', 'elder', 'return', 'referral', 'extra')", name="channel"
+        ),
+        CheckConstraint("NOT (withdrawn AND open)", name="withdrawn_is_not_open"),
+        CheckConstraint("NOT (withdrawn AND appointment_id IS NOT NULL)", name="withdrawn_is_free"),
+        Index(
+            "ix_free_place",
+            "hospital_id",
+            "slot_id",
+            "position",
+            sqlite_where=text(FREE_PLACE),
+            postgresql_where=text(FREE_PLACE),
+        ),
+        Index("ix_place_session", "hospital_id", "session_id"),
+    )
+    session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    slot_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    position: Mapped[int]
+    channel: Mapped[str] = mapped_column(String(10), default="web")
+    open: Mapped[bool] = mapped_column(default=False)
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    rests_until: Mapped[datetime | None] = mapped_column(Instant)
+    appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    external_system: Mapped[str | None] = mapped_column(String(80))
+    external_id: Mapped[str | None] = mapped_column(String(120))

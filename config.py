@@ -1,0 +1,155 @@
+"""Settings, read once from the environment; production refuses what is only safe in a demo."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from environs import Env
+
+ROOT = Path(__file__).resolve().parent
+env = Env()
+
+
+class Refused(SystemExit):
+    """A setting that cannot be used; the message is one sentence for the person who starts the program."""
+
+
+def database_url(url: str) -> str:
+    """Return `url` with the driver named; `postgres://` has no dialect in SQLAlchemy, so it is normalised here.
+
+    PostgreSQL addresses get limits for silent partitions unless they bring their own: libpq alone waits for minutes.
+    """
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            url = "postgresql+psycopg://" + url[len(prefix) :]
+    if url.startswith("postgresql+psycopg://") and "connect_timeout" not in url:
+        limits = "connect_timeout=5&tcp_user_timeout=20000&keepalives_idle=10&keepalives_interval=5&keepalives_count=3"
+        url += ("&" if "?" in url else "?") + limits
+    return url
+
+
+def local_secret(name: str) -> str:
+    """Return a secret kept in `instance/`, made on first use: a demo survives restarts without any setting."""
+    path = ROOT / "instance" / f"{name}.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
+        partial.write_text(os.urandom(32).hex())
+        partial.chmod(0o600)
+        try:
+            os.link(partial, path)  # atomic: a second process starting at the same moment keeps the first one's key
+        except FileExistsError:
+            pass
+        partial.unlink()
+    return path.read_text().strip()
+
+
+class Settings:
+    """What every configuration shares."""
+
+    DEMO = False
+    TESTING = False
+    SITE_NAME = "青梧就医"
+    HELP_PHONE = "0571-000-0000"
+    MAX_CONTENT_LENGTH = 256 * 1024
+    MAX_FORM_MEMORY_SIZE = 256 * 1024
+    MAX_FORM_PARTS = 200
+    SESSION_COOKIE_NAME = "qw"
+    SESSION_COOKIE_HTTPONLY = True
+    SESSION_COOKIE_SAMESITE = "Lax"
+    SESSION_COOKIE_SECURE = False
+    PERMANENT_SESSION_LIFETIME = 60 * 60 * 24 * 180
+    WTF_CSRF_TIME_LIMIT = 60 * 60 * 12
+    WTF_CSRF_SSL_STRICT = False
+    BABEL_DEFAULT_LOCALE = "zh_Hans_CN"
+    BABEL_DEFAULT_TIMEZONE = "Asia/Shanghai"
+    RATELIMIT_HEADERS_ENABLED = True
+    RATELIMIT_STRATEGY = "fixed-window"
+    SEND_FILE_MAX_AGE_DEFAULT = 60 * 60 * 24 * 365
+    TEMPLATES_AUTO_RELOAD = False
+    JSON_AS_ASCII = False
+
+    def __init__(self) -> None:
+        self.SQLALCHEMY_DATABASE_URI = database_url(
+            env.str("DATABASE_URL", f"sqlite:///{ROOT / 'instance' / 'booking.db'}")
+        )
+        self.SQLALCHEMY_ENGINE_OPTIONS = (
+            {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True, "pool_recycle": 1800}
+            if self.SQLALCHEMY_DATABASE_URI.startswith("postgresql")
+            else {}
+        )
+        self.REDIS_URL = env.str("REDIS_URL", "")
+        self.BROKER_URL = self.REDIS_URL or "memory://"
+        self.RATELIMIT_STORAGE_URI = self.REDIS_URL or "memory://"
+        self.RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = bool(self.REDIS_URL)
+        self.RATELIMIT_SWALLOW_ERRORS = True
+        self.PORT = env.int("PORT", 5000)
+        self.PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{self.PORT}").rstrip("/")
+        self.TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
+        self.SMTP_URL = env.str("SMTP_URL", "")
+        self.MAIL_FROM = env.str("MAIL_FROM", "noreply@example.org")
+        self.SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", "")
+        self.SMS_GATEWAY_KEY = env.str("SMS_GATEWAY_KEY", "")
+        self.SEND_TIMEOUT_SECONDS = env.int("SEND_TIMEOUT_SECONDS", 10)
+
+
+class Demo(Settings):
+    """The embedded default: SQLite, worker inside the process, letters shown on a page, the clock can be moved."""
+
+    DEMO = True
+    HOME_HINT = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.SECRET_KEY = env.str("SECRET_KEY", "") or local_secret("secret")
+        self.FIELD_KEYS = env.str("FIELD_KEYS", "") or f"local:{local_secret('fields')}"
+
+
+class Production(Settings):
+    """A real hospital: every secret from the environment, real senders, real clock."""
+
+    SESSION_COOKIE_SECURE = True
+    PREFERRED_URL_SCHEME = "https"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.SECRET_KEY = env.str("SECRET_KEY", "")
+        self.FIELD_KEYS = env.str("FIELD_KEYS", "")
+        if len(self.SECRET_KEY) < 32:
+            raise Refused("SECRET_KEY is missing or shorter than 32 characters; production does not start without it.")
+        if not self.FIELD_KEYS:
+            raise Refused("FIELD_KEYS is missing (form: keyid:64 hex digits); personal fields cannot be encrypted.")
+        if self.SQLALCHEMY_DATABASE_URI.startswith("sqlite"):
+            raise Refused("DATABASE_URL must name a PostgreSQL database in production.")
+        if not self.REDIS_URL:
+            raise Refused("REDIS_URL must name a Redis server in production; memory:// serves one process only.")
+        if not self.SMS_GATEWAY_URL:
+            raise Refused("SMS_GATEWAY_URL is missing; one-time codes could not reach anybody in production.")
+        if not self.PUBLIC_URL.startswith("https://"):
+            raise Refused("PUBLIC_URL must start with https:// in production; letters carry it.")
+        if env.bool("DEMO_SHOW_CODES", False) or env.bool("DEMO_OUTBOX", False):
+            raise Refused("DEMO_SHOW_CODES and DEMO_OUTBOX are demo settings; production refuses them.")
+
+
+class Testing(Demo):
+    """For the test suite: fixed secrets, no limits unless a test asks for them."""
+
+    TESTING = True
+    RATELIMIT_ENABLED = False
+    SERVER_NAME = None
+
+    def __init__(self) -> None:
+        Settings.__init__(self)
+        self.SECRET_KEY = "test-secret-" + "0" * 32
+        self.FIELD_KEYS = "t1:" + hashlib.sha256(b"test-fields").hexdigest()
+
+
+def from_environment() -> Settings:
+    """Return the settings that `APP_ENV` names: demo (default), production or testing."""
+    name = env.str("APP_ENV", "demo")
+    kinds: dict[str, type[Settings]] = {"demo": Demo, "production": Production, "testing": Testing}
+    if name not in kinds:
+        raise Refused(f"APP_ENV is {name!r}; it can be demo or production.")
+    return kinds[name]()
