@@ -109,6 +109,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    for app, _ in _apps.values():
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and _in_ci() and reporter.stats.get("skipped") and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -41,8 +41,12 @@ def start(celery: Celery) -> Callable[[], None]:
 
     def stop() -> None:
         """Stop both; a second call does nothing."""
+        if not working.is_alive():
+            return
         service.stop()
         state.should_stop = 0  # type: ignore[assignment]  # an exit code ends the worker, None lets it run
+        # The worker looks at the flag between two messages; with one to receive it looks at once.
+        celery.send_task("worker.tasks.send_due", expires=10)
         working.join(STOP_SECONDS)
         if working.is_alive():
             log.warning("the embedded worker did not stop within %.0f s", STOP_SECONDS)

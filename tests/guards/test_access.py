@@ -1,0 +1,84 @@
+"""The access matrix: every route, and who may use it. A new route fails here until its line is added."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+# Who: "anyone"; "account" a signed-in phone; "staff" any signed-in staff member (the verb decides by role,
+# see booking/staff/rules.py); "demo" exists only in the demo configuration; "machine" a probe.
+MATRIX: dict[str, str] = {
+    "static": "anyone",
+}
+
+EXAMPLES = {
+    "UUIDConverter": uuid.UUID(int=0),
+    "IntegerConverter": 999_999_999,
+    "UnicodeConverter": "nobody",
+    "PathConverter": "no/thing",
+}
+
+
+def routes(app: Flask) -> list[Rule]:
+    return sorted(app.url_map.iter_rules(), key=lambda rule: (rule.endpoint, rule.rule))
+
+
+def address(app: Flask, rule: Rule) -> str:
+    values = {
+        name: EXAMPLES.get(type(kind).__name__, "2026-01-01") for name, kind in rule._converters.items()
+    }
+    with app.test_request_context():
+        return rule.build(values)[1]
+
+
+@pytest.fixture
+def open_app(app):
+    """The application without the forgery check, so that the answer seen is the one about access."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    return app
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_every_route_has_a_row(app):
+    missing = sorted({rule.endpoint for rule in routes(app)} - set(MATRIX))
+    gone = sorted(set(MATRIX) - {rule.endpoint for rule in routes(app)})
+    lines = "\n".join(
+        f'    "{endpoint}": "anyone | account | staff | demo | machine",' for endpoint in missing
+    )
+    assert not missing, f"add to MATRIX in {__file__}, with the one word that is true:\n{lines}"
+    assert not gone, f"remove from MATRIX, no such route: {gone}"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_whoever_is_not_signed_in_gets_nothing_that_is_not_for_anyone(open_app):
+    wrong = []
+    for rule in routes(open_app):
+        who = MATRIX.get(rule.endpoint)
+        for method in sorted((rule.methods or set()) & {"GET", "POST"}):
+            answer = open_app.test_client().open(address(open_app, rule), method=method)
+            if answer.status_code >= 500:
+                wrong.append(f"{method} {rule.rule}: {answer.status_code}")
+            if who in ("account", "staff") and answer.status_code not in (302, 303, 401, 403, 404):
+                wrong.append(f"{method} {rule.rule} is for {who}, a stranger got {answer.status_code}")
+            if (
+                who == "staff"
+                and answer.status_code in (302, 303)
+                and "/desk" not in answer.headers["Location"]
+            ):
+                wrong.append(f"{method} {rule.rule} sends a stranger to {answer.headers['Location']}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_changes_something_is_never_a_link(app):
+    wrong = [
+        rule.rule
+        for rule in routes(app)
+        if rule.endpoint.rpartition(".")[2]
+        in {"hold", "stop_session", "publish", "sign_out", "check_in", "advance", "reset"}
+        and "POST" not in (rule.methods or set())
+    ]
+    assert not wrong, f"needs POST: {wrong}"
