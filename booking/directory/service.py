@@ -1,0 +1,161 @@
+"""Verbs of the directory: add and change hospitals, campuses, departments, doctors and where they see patients."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import time
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from booking import clock
+from booking.db import db, transaction
+from booking.directory import entries
+from booking.directory.models import Campus, Department, Doctor, Hospital, Practice, Specialty
+from booking.errors import NotFound
+
+Row = TypeVar("Row", Campus, Department, Doctor, Practice)
+
+
+def add_hospital(
+    *,
+    name: str,
+    campus: str | None = entries.MAIN_CAMPUS,
+    parts: Sequence[tuple[str, time, time]] = entries.DAY_PARTS,
+    kinds: Sequence[tuple[str, str, int]] = entries.CLINIC_KINDS,
+    policy: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Hospital:
+    """Add a hospital with a first campus, parts of day, clinic kinds and policy, ready for a schedule.
+
+    `facts` are columns of Hospital; `kinds` are (name, fee name, fee in cents); `policy` replaces defaults of the
+    first version. Raises BadInput(field=). A repeat adds another hospital, with another slug.
+    """
+    with transaction() as session:
+        return entries.new_hospital(
+            session,
+            clock.db_now(session),
+            {"name": name, **facts},
+            campus=campus,
+            parts=parts,
+            kinds=kinds,
+            policy=policy,
+        )
+
+
+def change_hospital(hospital_id: int, **facts: Any) -> Hospital:
+    """Set columns of a hospital. Raises NotFound, BadInput(field=). A repeat changes nothing."""
+    with transaction() as session:
+        hospital = session.get(Hospital, hospital_id)
+        if hospital is None:
+            raise NotFound("没有这家医院。")
+        entries.apply(hospital, facts)
+        return hospital
+
+
+def add_campus(hospital_id: int, *, name: str, **facts: Any) -> Campus:
+    """Add a campus. Raises NotFound, BadInput(field=)."""
+    with transaction() as session:
+        _hospital(session, hospital_id)
+        return entries.new_campus(session, hospital_id, {"name": name, **facts})
+
+
+def change_campus(hospital_id: int, campus_id: uuid.UUID, **facts: Any) -> Campus:
+    """Set columns of a campus. Raises NotFound, BadInput(field=)."""
+    with transaction() as session:
+        return _changed(session, Campus, hospital_id, campus_id, facts, "没有这个院区。")
+
+
+def add_department(hospital_id: int, *, name: str, **facts: Any) -> Department:
+    """Add a department. Without `specialty_id` the specialty is found by name (呼吸科 is 呼吸内科).
+
+    Raises NotFound, BadInput(field=).
+    """
+    with transaction() as session:
+        _hospital(session, hospital_id)
+        return entries.new_department(session, hospital_id, {"name": name, **facts})
+
+
+def change_department(hospital_id: int, department_id: uuid.UUID, **facts: Any) -> Department:
+    """Set columns of a department. Raises NotFound, BadInput(field=)."""
+    with transaction() as session:
+        return _changed(session, Department, hospital_id, department_id, facts, "没有这个科室。")
+
+
+def add_doctor(hospital_id: int, *, name: str, **facts: Any) -> Doctor:
+    """Add a doctor; pinyin and slug are made from the name unless given. Raises NotFound, BadInput(field=)."""
+    with transaction() as session:
+        _hospital(session, hospital_id)
+        return entries.new_doctor(session, hospital_id, {"name": name, **facts})
+
+
+def change_doctor(hospital_id: int, doctor_id: uuid.UUID, **facts: Any) -> Doctor:
+    """Set columns of a doctor. Raises NotFound, BadInput(field=)."""
+    with transaction() as session:
+        return _changed(session, Doctor, hospital_id, doctor_id, facts, "没有这位医生。")
+
+
+def add_practice(
+    hospital_id: int,
+    *,
+    doctor_id: uuid.UUID,
+    department_id: uuid.UUID,
+    campus_id: uuid.UUID,
+    position: int = 0,
+) -> Practice:
+    """Let a doctor see patients in a department on a campus; a repeat returns the same practice, active again.
+
+    All three must be of this hospital: the foreign keys refuse anything else.
+    """
+    with transaction() as session:
+        practice, _ = entries.practice_of(session, hospital_id, doctor_id, department_id, campus_id)
+        practice.position = position
+        return practice
+
+
+def change_practice(hospital_id: int, practice_id: uuid.UUID, *, active: bool) -> Practice:
+    """End or revive a practice; its sessions are the schedule's matter. Raises NotFound."""
+    with transaction() as session:
+        return _changed(session, Practice, hospital_id, practice_id, {"active": active}, "没有这个出诊关系。")
+
+
+def add_specialty(*, name: str, **facts: Any) -> Specialty:
+    """Add a standard specialty, shared by all hospitals. Raises BadInput(field=)."""
+    with transaction() as session:
+        return entries.new_specialty(session, {"name": name, **facts})
+
+
+def change_specialty(specialty_id: int, **facts: Any) -> Specialty:
+    """Set columns of a standard specialty. Raises NotFound, BadInput(field=)."""
+    with transaction() as session:
+        specialty = session.get(Specialty, specialty_id)
+        if specialty is None:
+            raise NotFound("没有这个科目。")
+        entries.apply(specialty, facts)
+        return specialty
+
+
+def specialty_for(name: str) -> int | None:
+    """Return the id of the standard specialty a department's name means, or None. Changes nothing."""
+    return entries.find_specialty(entries.specialty_index(db.session()), name)
+
+
+def _hospital(session: Session, hospital_id: int) -> None:
+    if session.get(Hospital, hospital_id) is None:
+        raise NotFound("没有这家医院。")
+
+
+def _changed(
+    session: Session,
+    model: type[Row],
+    hospital_id: int,
+    key: uuid.UUID,
+    facts: Mapping[str, Any],
+    missing: str,
+) -> Row:
+    row = session.get(model, (hospital_id, key))
+    if row is None:
+        raise NotFound(missing)
+    entries.apply(row, facts)
+    return row
