@@ -7,12 +7,25 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import uuid_utils
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, Text, TypeDecorator, Uuid, event, types
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Integer,
+    MetaData,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    Uuid,
+    event,
+    types,
+)
 from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from booking.vault import open_sealed, seal
@@ -146,3 +159,52 @@ def transaction() -> Iterator[Session]:
         raise
     for call in session.info.pop("after_commit", {}).values():
         call()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_RETRIED_STATES = {"40P01", "40001", "55P03"}
+
+
+def _worth_another_try(problem: DBAPIError) -> bool:
+    return getattr(problem.orig, "sqlstate", None) in _RETRIED_STATES or "database is locked" in str(problem.orig)
+
+
+def retried(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run a verb again, at most four times, when the database ended it for a deadlock or a lock wait.
+
+    Such a transaction has changed nothing; the repeat decides on fresh rows. Every other error passes.
+    """
+
+    @wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for left in (3, 2, 1, 0):
+            try:
+                return verb(*args, **kwargs)
+            except OperationalError as problem:
+                if not left or not _worth_another_try(problem):
+                    raise
+        raise AssertionError("unreachable")
+
+    return run
+
+
+def broken_constraint(problem: IntegrityError) -> str:
+    """Return the name of the violated constraint or index.
+
+    PostgreSQL says it; SQLite names a unique index's columns or a check's name, so those are looked up by columns.
+    """
+    diagnostics = getattr(problem.orig, "diag", None)
+    if diagnostics is not None:
+        return diagnostics.constraint_name or ""
+    said = str(problem.orig)
+    if said.startswith("UNIQUE constraint failed: "):
+        columns = [part.strip() for part in said.removeprefix("UNIQUE constraint failed: ").split(",")]
+        if columns[0].startswith("index "):
+            return columns[0].split("'")[1]
+        table, names = columns[0].split(".")[0], [column.split(".")[-1] for column in columns]
+        for rule in (*Model.metadata.tables[table].indexes, *Model.metadata.tables[table].constraints):
+            unique = isinstance(rule, UniqueConstraint) or getattr(rule, "unique", False)
+            if unique and [column.name for column in rule.columns] == names:  # type: ignore[union-attr]
+                return str(rule.name)
+    return said

@@ -6,7 +6,17 @@ import uuid
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, Text, Time, UniqueConstraint, Uuid
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    Time,
+    UniqueConstraint,
+    Uuid,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from booking.db import Instant, Json, Model, Serial, Tenant
@@ -169,7 +179,10 @@ class DayPart(Tenant, Model):
 
 
 class Closure(Tenant, Model):
-    """A hospital's own word about a date, over the public calendar: closed although a working day, or open although not."""
+    """A hospital's own word about a date, over the public calendar: closed, or open although a holiday.
+
+    `follows_weekday` (0 is Monday) names the weekday whose templates count on a day swapped by 调休.
+    """
 
     __tablename__ = "closure"
     __table_args__ = (
@@ -178,6 +191,7 @@ class Closure(Tenant, Model):
     )
     on_date: Mapped[date]
     is_open: Mapped[bool] = mapped_column(default=False)
+    follows_weekday: Mapped[int | None]
     name: Mapped[str] = mapped_column(String(60), default="")
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     String,
-    Text,
     Time,
     UniqueConstraint,
     Uuid,
@@ -32,7 +31,9 @@ class Template(Tenant, Model):
     __table_args__ = (
         ForeignKeyConstraint(["hospital_id", "practice_id"], ["practice.hospital_id", "practice.id"]),
         ForeignKeyConstraint(["hospital_id", "day_part_id"], ["day_part.hospital_id", "day_part.id"]),
-        ForeignKeyConstraint(["hospital_id", "clinic_kind_id"], ["clinic_kind.hospital_id", "clinic_kind.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "clinic_kind_id"], ["clinic_kind.hospital_id", "clinic_kind.id"]
+        ),
         CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
         CheckConstraint("weeks IN ('every', 'odd', 'even')", name="weeks"),
         CheckConstraint("slot_minutes BETWEEN 10 AND 60", name="slot_minutes"),
@@ -70,9 +71,17 @@ class ClinicSession(Tenant, Model):
         ForeignKeyConstraint(["hospital_id", "practice_id"], ["practice.hospital_id", "practice.id"]),
         ForeignKeyConstraint(["hospital_id", "doctor_id"], ["doctor.hospital_id", "doctor.id"]),
         ForeignKeyConstraint(["hospital_id", "day_part_id"], ["day_part.hospital_id", "day_part.id"]),
-        ForeignKeyConstraint(["hospital_id", "clinic_kind_id"], ["clinic_kind.hospital_id", "clinic_kind.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "clinic_kind_id"], ["clinic_kind.hospital_id", "clinic_kind.id"]
+        ),
         ForeignKeyConstraint(["hospital_id", "policy_version"], ["policy.hospital_id", "policy.version"]),
-        UniqueConstraint("hospital_id", "practice_id", "local_date", "day_part_id", name="uq_one_session_per_practice_and_part"),
+        UniqueConstraint(
+            "hospital_id",
+            "practice_id",
+            "local_date",
+            "day_part_id",
+            name="uq_one_session_per_practice_and_part",
+        ),
         UniqueConstraint("hospital_id", "external_system", "external_id"),
         CheckConstraint("status IN ('draft', 'published', 'running', 'finished', 'stopped')", name="status"),
         CheckConstraint("owner IN ('ours', 'his')", name="owner"),
@@ -114,11 +123,13 @@ class ClinicSession(Tenant, Model):
 
 
 class Slot(Tenant, Model):
-    """A slot (时段): 10 to 60 minutes of a session."""
+    """A slot (时段): 10 to 60 minutes of a session. `closes_at` is when booking it ends."""
 
     __tablename__ = "slot"
     __table_args__ = (
-        ForeignKeyConstraint(["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]
+        ),
         UniqueConstraint("hospital_id", "session_id", "starts_at"),
     )
     session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
@@ -126,6 +137,7 @@ class Slot(Tenant, Model):
     ends_local: Mapped[time] = mapped_column(Time)
     starts_at: Mapped[datetime] = mapped_column(Instant)
     ends_at: Mapped[datetime] = mapped_column(Instant)
+    closes_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class Place(Tenant, Model):
@@ -133,13 +145,16 @@ class Place(Tenant, Model):
 
     `appointment_id` is the mark "taken": with its counterpart `appointment.holds_place_id` it forms two deferred
     foreign keys that make place and appointment agree in every committed state. `open` is false while the session
-    is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back.
+    is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back;
+    `held_until` repeats the hold's end so that counting free places needs no second table.
     """
 
     __tablename__ = "place"
     __table_args__ = (
         ForeignKeyConstraint(["hospital_id", "slot_id"], ["slot.hospital_id", "slot.id"]),
-        ForeignKeyConstraint(["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]
+        ),
         ForeignKeyConstraint(
             ["hospital_id", "id", "appointment_id"],
             ["appointment.hospital_id", "appointment.holds_place_id", "appointment.id"],
@@ -173,6 +188,7 @@ class Place(Tenant, Model):
     open: Mapped[bool] = mapped_column(default=False)
     withdrawn: Mapped[bool] = mapped_column(default=False)
     rests_until: Mapped[datetime | None] = mapped_column(Instant)
+    held_until: Mapped[datetime | None] = mapped_column(Instant)
     appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     external_system: Mapped[str | None] = mapped_column(String(80))
     external_id: Mapped[str | None] = mapped_column(String(120))

@@ -100,6 +100,7 @@ def upgrade() -> None:
         "closure",
         sa.Column("on_date", sa.Date(), nullable=False),
         sa.Column("is_open", sa.Boolean(), nullable=False),
+        sa.Column("follows_weekday", sa.Integer(), nullable=True),
         sa.Column("name", sa.String(length=60), nullable=False),
         sa.Column(
             "hospital_id",

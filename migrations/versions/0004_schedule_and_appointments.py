@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.Column("ends_local", sa.Time(), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closes_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "hospital_id",
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
@@ -201,6 +202,7 @@ def upgrade() -> None:
         sa.Column("open", sa.Boolean(), nullable=False),
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
         sa.Column("rests_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("appointment_id", sa.Uuid(), nullable=True),
         sa.Column("external_system", sa.String(length=80), nullable=True),
         sa.Column("external_id", sa.String(length=120), nullable=True),
