@@ -1,0 +1,488 @@
+"""What a schedule looks like: open slots, a doctor's days and sessions. Counts are read now and decide nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+
+from booking.clock import local
+from booking.db import db
+from booking.directory.models import Campus, ClinicKind, DayPart, Hospital, Practice
+from booking.directory.policy import current_policy, release_instant
+from booking.schedule.models import ClinicSession, Place, Slot
+from booking.schedule.rules import is_few
+
+DoctorKey = tuple[int, uuid.UUID]
+VISIBLE = ("published", "running", "finished", "stopped")
+SELLING = ("published", "running")
+
+
+@dataclass(frozen=True)
+class OpenSlot:
+    """A slot with free places: `left` of them; the fee in cents."""
+
+    hospital_id: int
+    slot_id: uuid.UUID
+    session_id: uuid.UUID
+    doctor_id: uuid.UUID
+    local_date: date
+    starts_local: time
+    ends_local: time
+    starts_at: datetime
+    left: int
+    fee_cents: int
+    kind: str
+    part: str
+    campus: str
+    room: str
+
+
+@dataclass
+class NextOpen:
+    """A doctor's nearest open slots. `state`: bookable, full, later (numbers come at `release_at`), or none."""
+
+    slots: list[OpenSlot] = field(default_factory=list)
+    state: str = "none"
+    release_at: datetime | None = None
+    session_left: int = 0
+
+
+@dataclass(frozen=True)
+class DaySession:
+    """One session on a day of the strip; `status`: open, few, full, later, stopped, closed."""
+
+    part: str
+    left: int
+    status: str
+    release_at: datetime
+
+
+@dataclass
+class Day:
+    day: date
+    parts: list[DaySession] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SlotView:
+    """A slot as a patient sees it; `state`: open, few, mine (held by this browser), full, past."""
+
+    hospital_id: int
+    id: uuid.UUID
+    starts_local: time
+    ends_local: time
+    state: str
+    left: int
+    capacity: int
+
+
+@dataclass
+class SessionView:
+    """A session as a patient sees it; `status`: open, full, later, stopped, closed (booking is over), past."""
+
+    hospital_id: int
+    id: uuid.UUID
+    local_date: date
+    part: str
+    kind: str
+    campus: str
+    campus_address: str
+    room: str
+    fee_cents: int
+    fee_name: str
+    starts_local: time
+    ends_local: time
+    status: str
+    release_at: datetime
+    note: str
+    department_id: uuid.UUID
+    slots: list[SlotView] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        return sum(slot.left for slot in self.slots if slot.state in ("open", "few"))
+
+    @property
+    def capacity(self) -> int:
+        return sum(slot.capacity for slot in self.slots)
+
+
+def sellable(now: datetime, channel: str | None = "web") -> ColumnElement[bool]:
+    """The places that could be taken at `now`: open, not resting, and free or under a hold that has run out."""
+    rested = or_(Place.rests_until.is_(None), Place.rests_until <= now)
+    free = or_(Place.appointment_id.is_(None), Place.held_until <= now)
+    conditions = [Place.open.is_(True), rested, free]
+    if channel is not None:
+        conditions.append(Place.channel == channel)
+    return and_(*conditions)
+
+
+def _open_slots(now: datetime) -> Select[Any]:
+    left = func.count(Place.id)
+    return (
+        select(
+            Slot.hospital_id,
+            Slot.id.label("slot_id"),
+            Slot.session_id,
+            ClinicSession.doctor_id,
+            ClinicSession.practice_id,
+            ClinicSession.local_date,
+            Slot.starts_local,
+            Slot.ends_local,
+            Slot.starts_at,
+            left.label("left"),
+            ClinicSession.fee_cents,
+            ClinicSession.clinic_kind_id,
+            ClinicSession.day_part_id,
+            ClinicSession.room,
+        )
+        .join(
+            ClinicSession,
+            and_(ClinicSession.hospital_id == Slot.hospital_id, ClinicSession.id == Slot.session_id),
+        )
+        .join(Place, and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id))
+        .where(
+            ClinicSession.status.in_(SELLING),
+            ClinicSession.release_at <= now,
+            ClinicSession.ends_at > now,
+            Slot.closes_at > now,
+            sellable(now),
+        )
+        .group_by(Slot.hospital_id, Slot.id, ClinicSession.hospital_id, ClinicSession.id)
+    )
+
+
+def _named(rows: Sequence[Any]) -> list[OpenSlot]:
+    """Put the names of kind, part of day and campus to rows of `_open_slots`, one query for each table."""
+    if not rows:
+        return []
+    hospitals = {row.hospital_id for row in rows}
+    kinds = {
+        row.id: row.name
+        for row in db.session.scalars(select(ClinicKind).where(ClinicKind.hospital_id.in_(hospitals)))
+    }
+    parts = {
+        row.id: row.name
+        for row in db.session.scalars(select(DayPart).where(DayPart.hospital_id.in_(hospitals)))
+    }
+    practised = {row.practice_id for row in rows}
+    campuses = {
+        practice_id: name
+        for practice_id, name in db.session.execute(
+            select(Practice.id, Campus.name)
+            .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
+            .where(Practice.hospital_id.in_(hospitals), Practice.id.in_(practised))
+        )
+    }
+    return [
+        OpenSlot(
+            row.hospital_id,
+            row.slot_id,
+            row.session_id,
+            row.doctor_id,
+            row.local_date,
+            row.starts_local,
+            row.ends_local,
+            row.starts_at,
+            row.left,
+            row.fee_cents,
+            kinds[row.clinic_kind_id],
+            parts[row.day_part_id],
+            campuses[row.practice_id],
+            row.room,
+        )
+        for row in rows
+    ]
+
+
+def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> dict[DoctorKey, NextOpen]:
+    """Return for each doctor the first `limit` open slots, one per session first, and the honest state when there is none."""
+    keys = list(dict.fromkeys(doctors))
+    result = {key: NextOpen() for key in keys}
+    if not keys:
+        return result
+    mine = tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(keys)
+    free = _open_slots(now).where(mine).subquery()
+    by_session = func.row_number().over(
+        partition_by=(free.c.hospital_id, free.c.session_id), order_by=free.c.starts_at
+    )
+    in_session = func.sum(free.c.left).over(partition_by=(free.c.hospital_id, free.c.session_id))
+    ranked = select(free, by_session.label("turn"), in_session.label("session_left")).subquery()
+    order = func.row_number().over(
+        partition_by=(ranked.c.hospital_id, ranked.c.doctor_id),
+        order_by=(case((ranked.c.turn > 2, 1), else_=0), ranked.c.starts_at),
+    )
+    placed = select(ranked, order.label("place")).subquery()
+    rows = db.session.execute(
+        select(placed).where(placed.c.place <= limit).order_by(placed.c.starts_at)
+    ).all()
+    for row, slot in zip(rows, _named(rows), strict=True):
+        found = result[(slot.hospital_id, slot.doctor_id)]
+        if not found.slots:
+            found.session_left = row.session_left
+        found.slots.append(slot)
+        found.state = "bookable"
+    waiting = [key for key in keys if result[key].state == "none"]
+    if waiting:
+        _say_why(waiting, result, now)
+    return result
+
+
+def _say_why(keys: list[DoctorKey], result: dict[DoctorKey, NextOpen], now: datetime) -> None:
+    ahead = (
+        select(ClinicSession.hospital_id, ClinicSession.doctor_id, func.min(ClinicSession.release_at))
+        .where(
+            tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(keys),
+            ClinicSession.status.in_(SELLING),
+            ClinicSession.starts_at > now,
+        )
+        .group_by(ClinicSession.hospital_id, ClinicSession.doctor_id)
+    )
+    released = {(row[0], row[1]) for row in db.session.execute(ahead.where(ClinicSession.release_at <= now))}
+    for hospital_id, doctor_id, release_at in db.session.execute(ahead.where(ClinicSession.release_at > now)):
+        result[(hospital_id, doctor_id)].release_at = release_at
+        result[(hospital_id, doctor_id)].state = "later"
+    for key in released:
+        result[key].state = "full"
+
+
+def nearest(
+    hospital_id: int,
+    now: datetime,
+    *,
+    around: datetime,
+    doctor_id: uuid.UUID | None = None,
+    department_id: uuid.UUID | None = None,
+    limit: int = 3,
+) -> list[OpenSlot]:
+    """Return the open slots nearest in time to `around`, of one doctor or one department of a hospital."""
+    query = _open_slots(now).where(ClinicSession.hospital_id == hospital_id)
+    if doctor_id is not None:
+        query = query.where(ClinicSession.doctor_id == doctor_id)
+    if department_id is not None:
+        in_department = select(Practice.id).where(
+            Practice.hospital_id == hospital_id, Practice.department_id == department_id
+        )
+        query = query.where(ClinicSession.practice_id.in_(in_department))
+    after = db.session.execute(
+        query.where(Slot.starts_at >= around).order_by(Slot.starts_at).limit(limit)
+    ).all()
+    before = db.session.execute(
+        query.where(Slot.starts_at < around).order_by(Slot.starts_at.desc()).limit(limit)
+    ).all()
+    close = sorted([*after, *before], key=lambda row: abs(row.starts_at - around))[:limit]
+    return _named(sorted(close, key=lambda row: row.starts_at))
+
+
+def open_slots_of(
+    hospital_id: int,
+    now: datetime,
+    *,
+    doctor_id: uuid.UUID | None = None,
+    department_id: uuid.UUID | None = None,
+    limit: int = 60,
+) -> list[OpenSlot]:
+    """Return the coming open slots of a doctor or a department, in time order."""
+    return nearest(
+        hospital_id, now, around=now, doctor_id=doctor_id, department_id=department_id, limit=limit
+    )
+
+
+def _day_rows(
+    hospital_id: int,
+    doctor_id: uuid.UUID,
+    first: date,
+    last: date,
+    now: datetime,
+    campus_id: uuid.UUID | None,
+) -> Sequence[Any]:
+    free = func.sum(case((and_(sellable(now), Slot.closes_at > now), 1), else_=0))
+    query = (
+        select(
+            ClinicSession,
+            DayPart.name.label("part"),
+            free.label("left"),
+            func.sum(case((Slot.closes_at > now, 1), else_=0)).label("still"),
+            func.count(Place.id).label("capacity"),
+        )
+        .join(
+            DayPart,
+            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
+        )
+        .join(Slot, and_(Slot.hospital_id == ClinicSession.hospital_id, Slot.session_id == ClinicSession.id))
+        .outerjoin(
+            Place,
+            and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id, Place.withdrawn.is_(False)),
+        )
+        .where(
+            ClinicSession.hospital_id == hospital_id,
+            ClinicSession.doctor_id == doctor_id,
+            ClinicSession.local_date.between(first, last),
+            ClinicSession.status.in_(VISIBLE),
+        )
+        .group_by(ClinicSession.hospital_id, ClinicSession.id, DayPart.name)
+        .order_by(ClinicSession.starts_at)
+    )
+    if campus_id is not None:
+        there = select(Practice.id).where(
+            Practice.hospital_id == hospital_id, Practice.campus_id == campus_id
+        )
+        query = query.where(ClinicSession.practice_id.in_(there))
+    return db.session.execute(query).all()
+
+
+def _session_status(row: ClinicSession, left: int, still: int, now: datetime) -> str:
+    if row.status == "stopped":
+        return "stopped"
+    if row.ends_at <= now or row.status == "finished":
+        return "past"
+    if row.release_at > now:
+        return "later"
+    if not still:
+        return "closed"
+    return "open" if left else "full"
+
+
+def doctor_days(
+    hospital_id: int, doctor_id: uuid.UUID, now: datetime, campus_id: uuid.UUID | None = None
+) -> list[Day]:
+    """Return the strip: today to the last released date, and the next date that is not released yet.
+
+    Today is left out when nothing of it can be booked any more.
+    """
+    zone = db.session.get_one(Hospital, hospital_id).zone
+    policy = current_policy(db.session(), hospital_id)
+    today = local(now, zone).date()
+    released = [
+        today + timedelta(days=step)
+        for step in range(policy.horizon_days + 1)
+        if release_instant(policy, today + timedelta(days=step), zone) <= now
+    ]
+    last = (released[-1] if released else today) + timedelta(days=1)
+    days = {
+        today + timedelta(days=step): Day(today + timedelta(days=step))
+        for step in range((last - today).days + 1)
+    }
+    for row, part, left, still, capacity in _day_rows(hospital_id, doctor_id, today, last, now, campus_id):
+        status = _session_status(row, left, still, now)
+        if status == "open" and is_few(left, capacity):
+            status = "few"
+        if status != "past":
+            days[row.local_date].parts.append(DaySession(part, left, status, row.release_at))
+    if not any(part.status != "closed" for part in days[today].parts):
+        days.pop(today)
+    return list(days.values())
+
+
+def next_visible(hospital_id: int, doctor_id: uuid.UUID, after: date) -> tuple[date, str, datetime] | None:
+    """Return (date, part of day, release instant) of the first session after a date, or None."""
+    row = db.session.execute(
+        select(ClinicSession.local_date, DayPart.name, ClinicSession.release_at)
+        .join(
+            DayPart,
+            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
+        )
+        .where(
+            ClinicSession.hospital_id == hospital_id,
+            ClinicSession.doctor_id == doctor_id,
+            ClinicSession.local_date > after,
+            ClinicSession.status.in_(SELLING),
+        )
+        .order_by(ClinicSession.starts_at)
+        .limit(1)
+    ).first()
+    return (row[0], row[1], row[2]) if row else None
+
+
+def doctor_sessions(
+    hospital_id: int,
+    doctor_id: uuid.UUID,
+    on_date: date,
+    now: datetime,
+    *,
+    campus_id: uuid.UUID | None = None,
+    held_slots: Iterable[uuid.UUID] = (),
+) -> list[SessionView]:
+    """Return a doctor's sessions of a date with every slot and its state; `held_slots` are this browser's live holds."""
+    mine = set(held_slots)
+    query = (
+        select(ClinicSession, DayPart.name, ClinicKind, Campus, Practice.department_id)
+        .join(
+            DayPart,
+            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
+        )
+        .join(
+            ClinicKind,
+            and_(
+                ClinicKind.hospital_id == ClinicSession.hospital_id,
+                ClinicKind.id == ClinicSession.clinic_kind_id,
+            ),
+        )
+        .join(
+            Practice,
+            and_(Practice.hospital_id == ClinicSession.hospital_id, Practice.id == ClinicSession.practice_id),
+        )
+        .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
+        .where(
+            ClinicSession.hospital_id == hospital_id,
+            ClinicSession.doctor_id == doctor_id,
+            ClinicSession.local_date == on_date,
+            ClinicSession.status.in_(VISIBLE),
+        )
+        .order_by(ClinicSession.starts_at)
+    )
+    if campus_id is not None:
+        query = query.where(Practice.campus_id == campus_id)
+    found = db.session.execute(query).all()
+    slots: dict[uuid.UUID, list[SlotView]] = {row[0].id: [] for row in found}
+    still: dict[uuid.UUID, int] = dict.fromkeys(slots, 0)
+    counted = (
+        select(
+            Slot,
+            func.sum(case((sellable(now), 1), else_=0)).label("left"),
+            func.count(Place.id).label("capacity"),
+        )
+        .join(Place, and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id))
+        .where(Slot.hospital_id == hospital_id, Slot.session_id.in_(slots), Place.withdrawn.is_(False))
+        .group_by(Slot.hospital_id, Slot.id)
+        .order_by(Slot.starts_at)
+    )
+    for slot, left, capacity in db.session.execute(counted):
+        state = "past" if slot.closes_at <= now else "full"
+        if slot.id in mine:
+            state = "mine"
+        elif state != "past" and left:
+            state = "few" if is_few(left, capacity) else "open"
+        still[slot.session_id] += slot.closes_at > now
+        view = SlotView(hospital_id, slot.id, slot.starts_local, slot.ends_local, state, left, capacity)
+        slots[slot.session_id].append(view)
+    views = []
+    for row, part, kind, campus, department_id in found:
+        bookable = sum(one.left for one in slots[row.id] if one.state in ("open", "few", "mine"))
+        views.append(
+            SessionView(
+                hospital_id,
+                row.id,
+                row.local_date,
+                part,
+                kind.name,
+                campus.name,
+                campus.address,
+                row.room,
+                row.fee_cents,
+                kind.fee_name,
+                row.starts_local,
+                row.ends_local,
+                _session_status(row, bookable, still[row.id], now),
+                row.release_at,
+                row.note,
+                department_id,
+                slots[row.id],
+            )
+        )
+    return views
