@@ -31,7 +31,14 @@ class OneTimeCode(Model):
 
     __tablename__ = "one_time_code"
     __table_args__ = (
-        Index("uq_one_live_code_per_phone", "phone_hash", "purpose", unique=True, sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "uq_one_live_code_per_phone",
+            "phone_hash",
+            "purpose",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
         Index("ix_one_time_code_created", "created_at"),
     )
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -50,7 +57,13 @@ class Patient(Model):
 
     __tablename__ = "patient"
     __table_args__ = (
-        Index("uq_one_patient_per_verified_id", "id_hash", unique=True, sqlite_where=text("verified_at IS NOT NULL"), postgresql_where=text("verified_at IS NOT NULL")),
+        Index(
+            "uq_one_patient_per_verified_id",
+            "id_hash",
+            unique=True,
+            sqlite_where=text("verified_at IS NOT NULL"),
+            postgresql_where=text("verified_at IS NOT NULL"),
+        ),
         CheckConstraint("sex IN ('f', 'm')", name="sex"),
     )
     id: Mapped[int] = mapped_column(Serial, primary_key=True)

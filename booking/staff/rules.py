@@ -11,7 +11,9 @@ ROLES = {"scheduler": "排班员", "desk": "分诊台", "doctor": "医生", "adm
 MAY: dict[str, frozenset[str]] = {
     # people at the patient pages
     "browser": frozenset({"hold", "extend_hold", "release_hold"}),
-    "account": frozenset({"hold", "extend_hold", "release_hold", "confirm", "cancel", "move", "read_appointment"}),
+    "account": frozenset(
+        {"hold", "extend_hold", "release_hold", "confirm", "cancel", "move", "read_appointment"}
+    ),
     "code": frozenset({"cancel", "read_appointment"}),
     # staff of one hospital
     "scheduler": frozenset(
@@ -49,7 +51,15 @@ MAY: dict[str, frozenset[str]] = {
     ),
     # the worker and the terminal
     "system": frozenset(
-        {"apply_template", "change_session", "publish", "stop_session", "reopen_session", "change_template", "expire"}
+        {
+            "apply_template",
+            "change_session",
+            "publish",
+            "stop_session",
+            "reopen_session",
+            "change_template",
+            "expire",
+        }
     ),
 }
 

@@ -1,0 +1,106 @@
+"""Who an account is and whom it books for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select
+
+from booking.clock import db_now, local
+from booking.db import db
+from booking.people.models import Account, Consent, Patient, PatientLink
+from booking.people.rules import ID_TYPES, RELATIONS, age, mask_name, mask_phone
+
+HOME_ZONE = "Asia/Shanghai"
+
+
+@dataclass(frozen=True)
+class PatientView:
+    """A patient as the booking account sees them; `age` in full years today, phones as E.164 and masked."""
+
+    id: int
+    name: str
+    masked_name: str
+    relation: str
+    relation_name: str
+    sex: str
+    age: int
+    birth_date: date
+    id_type: str
+    id_type_name: str
+    id_number: str
+    id_tail: str
+    phone: str
+    phone_masked: str
+    guardian_name: str
+    guardian_phone: str
+    guardian_relation: str
+    verified: bool
+    is_last: bool
+    consented_at: datetime | None
+
+
+def account(account_id: int) -> Account | None:
+    """Return an account by id."""
+    return db.session.get(Account, account_id)
+
+
+def patients_of(account_id: int) -> list[PatientView]:
+    """Return the patients of an account: the one last booked for first, then in the order they were added."""
+    today = local(db_now(db.session()), HOME_ZONE).date()
+    last = db.session.scalar(select(Account.last_patient_id).where(Account.id == account_id))
+    rows = db.session.execute(
+        select(Patient, PatientLink)
+        .join(PatientLink, PatientLink.patient_id == Patient.id)
+        .where(PatientLink.account_id == account_id, PatientLink.ended_at.is_(None))
+        .order_by(PatientLink.created_at, Patient.id)
+    ).all()
+    given = {
+        patient_id: given_at
+        for patient_id, given_at in db.session.execute(
+            select(Consent.patient_id, Consent.given_at).where(
+                Consent.account_id == account_id,
+                Consent.kind == "health_data",
+                Consent.withdrawn_at.is_(None),
+            )
+        )
+    }
+    views = [
+        _view(patient, link.relation, today, patient.id == last, given.get(patient.id))
+        for patient, link in rows
+    ]
+    return sorted(views, key=lambda view: not view.is_last)
+
+
+def _view(
+    patient: Patient, relation: str, today: date, is_last: bool, consented_at: datetime | None
+) -> PatientView:
+    born = date.fromisoformat(patient.birth_date)
+    return PatientView(
+        patient.id,
+        patient.name,
+        mask_name(patient.name),
+        relation,
+        RELATIONS.get(relation, ""),
+        patient.sex,
+        age(born, today),
+        born,
+        patient.id_type,
+        ID_TYPES.get(patient.id_type, ""),
+        patient.id_number or "",
+        (patient.id_number or "")[-4:],
+        patient.phone or "",
+        mask_phone(patient.phone) if patient.phone else "",
+        patient.guardian_name or "",
+        patient.guardian_phone or "",
+        patient.guardian_relation or "",
+        patient.verified_at is not None,
+        is_last,
+        consented_at,
+    )
+
+
+def patient_of(account_id: int, patient_id: int) -> PatientView | None:
+    """Return one patient of an account, or None when it is not linked."""
+    return next((view for view in patients_of(account_id) if view.id == patient_id), None)
