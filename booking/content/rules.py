@@ -60,6 +60,19 @@ def display_title(title: str) -> str:
     return shown + ("?" if asks else "!" if exclaims else "")
 
 
+def cleaned(text: str) -> str:
+    """Return text as it may be stored: plain line ends, no control characters, nothing around it.
+
+    Raises ValueError for broken characters (lone surrogates), which no database takes.
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("broken characters")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
+    return "".join(
+        letter for letter in text if letter in "\n\t" or unicodedata.category(letter) != "Cc"
+    ).strip()
+
+
 def paragraphs(text: str) -> tuple[str, ...]:
     """Return the non-empty lines of a text."""
     return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -72,8 +72,8 @@ NO_CLINIC = _words(
 )
 """Departments that see no patients by appointment."""
 
-NOT_MEDICAL = (
-    "红十字会 慈善 基金会 指挥部 政府 委员会 管理局 公安 税务 学校 大学 小学 中学 公司 超市 仓库".split()
+NOT_MEDICAL = _words(
+    "红十字会 慈善 基金会 指挥部 政府 委员会 管理局 公安 税务 学校 大学 小学 中学 公司 超市 仓库"
 )
 MEDICAL = re.compile(
     r"医院|卫生院|卫生所|卫生室|卫生服务|医务室|门诊|诊所|保健院|保健所|疗养院|防治|医疗中心|医学中心|医学院|疾病预防|疾控|血液中心|急救中心"
