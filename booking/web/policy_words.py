@@ -1,0 +1,50 @@
+"""A hospital's rules in its own numbers: the lines of 预约须知, generated from the policy row."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from flask_babel import gettext as _
+
+from booking import wording
+from booking.directory.models import Policy
+
+
+def rule_lines(policy: Policy) -> list[str]:
+    """Return five lines, each a fact with a number: release, closing, cancelling, limits, arriving."""
+    return [
+        _(
+            "提前 %(days)s 天放号：就诊日前 %(days)s 天的 %(time)s，之前任何人都约不到。",
+            days=policy.horizon_days,
+            time=wording.clock(policy.release_time),
+        ),
+        _("开始前 %(n)s 分钟停止预约。", n=policy.closing_minutes),
+        _(
+            "最晚取消时间是%(day)s %(time)s，按时取消不记爽约；刚订的 %(regret)s 分钟内可直接取消。",
+            day=day_before(policy.cancel_days_before),
+            time=wording.clock(policy.cancel_time),
+            regret=policy.regret_minutes,
+        ),
+        _(
+            "同一位就诊人，同一科室一天可约 %(one)s 次，一天一共 %(all)s 次。",
+            one=policy.per_department_day,
+            all=policy.per_day,
+        ),
+        _(
+            "请提前 %(early)s 分钟报到；迟到超过 %(late)s 分钟，排到本时段最后。",
+            early=policy.arrive_minutes,
+            late=policy.late_minutes,
+        ),
+    ]
+
+
+def day_before(days: int) -> str:
+    """Return 「就诊当天」, 「就诊前一天」 or 「就诊前 2 天」."""
+    if days == 0:
+        return _("就诊当天")
+    return _("就诊前一天") if days == 1 else _("就诊前 %(n)s 天", n=days)
+
+
+def arrive_by(policy: Policy, starts: datetime) -> str:
+    """Return the wall-clock time by which to be there, 「08:10」."""
+    return wording.clock(starts - timedelta(minutes=policy.arrive_minutes))

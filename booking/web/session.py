@@ -1,0 +1,144 @@
+"""Who is at the browser: its holder key, the signed-in account, and what a visit code has opened, all in the cookie."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from flask import g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_limiter.util import get_remote_address
+
+from booking.clock import db_now
+from booking.db import db
+from booking.people.queries import account as account_of
+from booking.people.queries import mask_phone
+from booking.refs import Key, ref
+from booking.staff.rules import Actor
+
+KEY, ACCOUNT, FOUND, HELD_BEFORE, PHONE = "key", "account", "found", "held", "phone"
+FOUND_FOR = timedelta(minutes=30)
+FOUND_AT_MOST = 3
+
+View = Callable[..., ResponseReturnValue]
+
+
+@dataclass(frozen=True)
+class Me:
+    """The signed-in person as the frame shows it."""
+
+    account_id: int
+    phone: str
+    phone_masked: str
+    email: str
+    reminders_on: bool
+
+
+def now() -> datetime:
+    """Return the present instant of this request, read once."""
+    if "web_now" not in g:
+        g.web_now = db_now(db.session())
+    return g.web_now
+
+
+def known_holder() -> str | None:
+    """Return the hash under which this browser's holds are kept, or None for one that never held anything."""
+    key = session.get(KEY)
+    return hashlib.sha256(key.encode()).hexdigest() if isinstance(key, str) else None
+
+
+def holder() -> str:
+    """Return the hash of this browser's key, making the key on first use. The key itself stays in the signed cookie."""
+    if not isinstance(session.get(KEY), str):
+        session[KEY] = secrets.token_urlsafe(24)
+        session.permanent = True
+    return hashlib.sha256(session[KEY].encode()).hexdigest()
+
+
+def browser() -> str:
+    """Return what the per-browser limits count by: the holder, else the cookie's own token, else the address."""
+    token = session.get("csrf_token")
+    return known_holder() or (token if isinstance(token, str) else get_remote_address())
+
+
+def me() -> Me | None:
+    """Return the signed-in account, or None; an account that is gone counts as signed out."""
+    if "web_me" not in g:
+        kept = session.get(ACCOUNT)
+        row = account_of(kept) if isinstance(kept, int) else None
+        g.web_me = row and Me(row.id, row.phone, mask_phone(row.phone), row.email or "", row.reminders_on)
+    return g.web_me
+
+
+def account_id() -> int | None:
+    """Return the id of the signed-in account, or None."""
+    person = me()
+    return person.account_id if person else None
+
+
+def actor() -> Actor:
+    """Return who acts: the signed-in account, else the browser with its holder key."""
+    person = me()
+    if person:
+        return Actor("account", str(person.account_id), account_id=person.account_id)
+    return Actor("browser", holder())
+
+
+def actor_on(appointment: Key) -> Actor:
+    """Return who acts on one appointment: the account, or the holder of its visit code when that opened it."""
+    if not me() and found(appointment):
+        return Actor("code", ref(appointment))
+    return actor()
+
+
+def keep_signed_in(account: int) -> None:
+    """Write the account into the cookie. The holder key stays, so that a hold taken before signing in is still theirs;
+    the forgery token is made anew."""
+    for name in (PHONE, FOUND, "csrf_token"):
+        session.pop(name, None)
+    g.pop("csrf_token", None)
+    g.pop("web_me", None)
+    session[ACCOUNT] = account
+    session.permanent = True
+
+
+def forget() -> None:
+    """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
+    for name in (KEY, ACCOUNT, FOUND, HELD_BEFORE, PHONE, "csrf_token"):
+        session.pop(name, None)
+    for name in ("csrf_token", "web_me"):
+        g.pop(name, None)
+
+
+def open_found(appointment: Key) -> None:
+    """Remember for half an hour that the visit code and phone tail of this appointment were given here."""
+    until = int((now() + FOUND_FOR).timestamp())
+    kept = [pair for pair in _found() if pair[0] != ref(appointment)]
+    session[FOUND] = [*kept[-(FOUND_AT_MOST - 1) :], [ref(appointment), until]]
+
+
+def found(appointment: Key) -> bool:
+    """Whether this browser has opened the appointment by its visit code within the last half hour."""
+    return any(name == ref(appointment) and now().timestamp() < until for name, until in _found())
+
+
+def _found() -> list[list[Any]]:
+    return [pair for pair in session.get(FOUND) or [] if isinstance(pair, list) and len(pair) == 2]
+
+
+def signed_in(view: View) -> View:
+    """Let a view run only for a signed-in account; others sign in first and come back."""
+
+    @wraps(view)
+    def gate(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        if me() is None:
+            there = request.full_path.rstrip("?") if request.method == "GET" else request.path
+            return redirect(url_for("login.login", next=there), code=303)
+        return view(*args, **kwargs)
+
+    return gate
