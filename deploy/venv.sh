@@ -24,7 +24,8 @@ if ! new_enough "$python"; then
         fi
     done
     if [ -z "$found" ]; then
-        fail "需要 Python 3.11 或更新版本,${old:+只找到 $old}${old:-没有找到 Python}。安装后再运行;装在别处时:PYTHON=/路径/python3 make run" \
+        if [ -n "${old:-}" ]; then only="只找到 $old"; else only="没有找到 Python"; fi
+        fail "需要 Python 3.11 或更新版本,$only。安装后再运行;装在别处时:PYTHON=/路径/python3 make run" \
             "Python 3.11 or newer is needed; found ${old:-none}. Install it, or name it: PYTHON=/path/python3 make run"
     fi
     if ! "$found" -c 'import venv, ensurepip' 2>/dev/null; then
@@ -51,7 +52,7 @@ for lock in "$@"; do locks="$locks -r $lock"; done
 # shellcheck disable=SC2086 # a list of options
 if ! "$python" -m pip install --require-hashes --no-input --disable-pip-version-check --timeout 20 --retries 2 \
     --quiet $locks >"$log" 2>&1; then
-    if grep -qiE 'hashes? (do|does) not match|hash(es)? are required|differ from' "$log"; then
+    if grep -qiE 'do not match the hashes|hashes are required' "$log"; then
         fail "下载到的软件包与锁定的校验值不一致,没有安装(详见 $log)。" \
             "A downloaded package does not match its locked hash; nothing was installed (see $log)."
     elif grep -qiE 'no space left' "$log"; then
