@@ -8,7 +8,7 @@ from typing import Any
 from celery import current_task, shared_task
 
 from booking import outbox
-from booking.appointments import expire
+from booking.appointments import expire, keys
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -59,7 +59,8 @@ def generate_ahead() -> None:
 
 @shared_task
 def remove_old() -> None:
-    """Remove what is kept no longer than promised: codes, holds, old letters; once per hour."""
+    """Remove what is kept no longer than promised: one-time codes, request keys, old letters; once per hour."""
     if outbox.claim_run("remove_old", timedelta(hours=1)):
         outbox.remove_old()
         people.remove_old()
+        keys.remove_old_keys()
