@@ -38,8 +38,14 @@ def begin_run() -> None:
 
 def end_run() -> None:
     """Stop what the run started and remove its folder."""
-    folder = Path(os.environ.pop(RUN_FOLDER))
+    folder = run_folder()
+    made = folder / "databases"
+    if os.environ.get("TEST_DATABASE_URL") and made.exists():
+        with psycopg.connect(postgresql(), autocommit=True) as admin:
+            for name in set(made.read_text().split()):
+                admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     _stop_postgresql(folder)
+    del os.environ[RUN_FOLDER]
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -105,6 +111,8 @@ def database_of(server: str, name: str) -> str:
 
 def make_database(server: str, name: str, template: str = "template1") -> str:
     """Make the database `name` as a copy of `template` (dropping an old one) and return its address."""
+    with (run_folder() / "databases").open("a") as made:
+        made.write(f"{name}\n")
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
