@@ -8,11 +8,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, Uuid, insert, select, text, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from booking.clock import db_now
-from booking.db import Instant, Json, Model, Sealed, Serial, Tenant, after_commit, db, transaction
+from booking.db import Instant, Json, Model, Sealed, Serial, Tenant, after_commit, transaction
 
 PLATFORM = 0
 """The owner of letters that belong to no hospital (one-time codes)."""
@@ -33,7 +51,8 @@ class Message(Tenant, Model):
     __table_args__ = (
         UniqueConstraint("hospital_id", "dedupe_key", name="uq_one_message_per_dedupe_key"),
         CheckConstraint(
-            "status IN ('waiting', 'sending', 'delivered', 'accepted', 'failed', 'expired', 'superseded', 'suppressed')",
+            "status IN ('waiting', 'sending', 'delivered', 'accepted', 'failed', 'expired', 'superseded',"
+            " 'suppressed')",
             name="status",
         ),
         CheckConstraint("channel IN ('app', 'sms', 'email')", name="channel"),
@@ -118,15 +137,6 @@ class Letter:
 _wake: list[Callable[[], None]] = []
 
 
-def _sqlite() -> bool:
-    return db.engine.dialect.name == "sqlite"
-
-
-def _stored(at: datetime) -> Any:
-    """An instant as plain SQL text binds it: the column type is not there to convert it."""
-    return Instant().process_bind_param(at, db.engine.dialect)
-
-
 def on_commit(wake: Callable[[], None]) -> None:
     """Set the call made after a transaction that put letters has committed; it must neither raise nor wait."""
     _wake[:] = [wake]
@@ -181,78 +191,142 @@ def supersede(session: Session, hospital_id: int, appointment_id: uuid.UUID) -> 
     """End every unsent letter about an appointment, in the transaction that changes it; return how many.
 
     A letter a worker is sending at this moment is left to that worker: it was claimed before this change committed.
+    One whose worker let its lease run out is ended like a waiting one, so that nobody claims it beside the change.
     """
     done = session.execute(
         update(Message)
         .where(
             Message.hospital_id == hospital_id,
             Message.appointment_id == appointment_id,
-            Message.status == "waiting",
+            or_(
+                Message.status == "waiting",
+                and_(Message.status == "sending", Message.lease_until <= db_now(session)),
+            ),
         )
-        .values(status="superseded")
+        .values(status="superseded", lease_until=None)
     )
     return int(getattr(done, "rowcount", 0))
 
 
-def due_hospitals(session: Session, now: datetime) -> list[int]:
-    """Return the owners that have something due, PLATFORM among them; a plain read without locks."""
+def due_channels(session: Session, now: datetime) -> list[tuple[int, str]]:
+    """Return the (owner, channel) pairs that have something due, PLATFORM among them; a plain read without locks."""
     due = (
-        select(Message.hospital_id)
+        select(Message.hospital_id, Message.channel)
         .where(Message.status.in_(LIVE), Message.next_at <= now)
-        .group_by(Message.hospital_id)
-        .order_by(Message.hospital_id)
+        .distinct()
+        .order_by(Message.channel, Message.hospital_id)
     )
-    return list(session.scalars(due))
+    return [(hospital_id, channel) for hospital_id, channel in session.execute(due)]
 
 
-def claim_due(hospital_id: int, worker: str, limit: int, *, wanted: str) -> list[Message]:
-    """Take up to `limit` due letters of one hospital for `LEASE`, in one transaction, and return them.
+def claim_due(hospital_id: int, channel: str, worker: str, limit: int, *, wanted: str) -> list[Message]:
+    """Take up to `limit` due letters of one hospital and channel for `LEASE`; return them, the longest due first.
 
     `wanted` is SQL over `message`, true while the letter should still go out; it is evaluated by the statement that
     claims, so a letter about a visit cancelled before the claim ends as `superseded` and is not returned. A letter
-    waits while an older version to the same recipient and channel is being sent. A letter whose worker died is
-    claimable again when its lease ends. Useless ones end as `expired`.
+    waits while an older version about the same visit is being sent over the same channel. A letter whose worker
+    died is claimable again when its lease ends. Useless ones end as `expired`. An empty list means: nothing is left
+    to do here now.
     """
-    lock = "" if _sqlite() else " FOR UPDATE SKIP LOCKED"
-    with transaction() as session:
-        now = db_now(session)
-        values = {"h": hospital_id, "now": _stored(now), "limit": limit}
-        due = "hospital_id = :h AND status IN ('waiting', 'sending') AND next_at <= :now"
-        ids = f"SELECT id FROM message WHERE {due} ORDER BY next_at LIMIT :limit{lock}"
-        chosen = [row[0] for row in session.execute(text(ids), values)]
-        if not chosen:
-            return []
-        picked = [uuid.UUID(str(one)) for one in chosen]
-        mine = (Message.hospital_id == hospital_id, Message.id.in_(picked))
-        session.execute(
-            update(Message).where(*mine, Message.expires_at < now).values(status="expired", lease_until=None)
+    while True:
+        with transaction() as session:
+            looked_at, claimed = _claim_batch(session, hospital_id, channel, worker, limit, wanted)
+        if claimed or not looked_at:
+            return claimed
+
+
+def _claim_batch(
+    session: Session, hospital_id: int, channel: str, worker: str, limit: int, wanted: str
+) -> tuple[int, list[Message]]:
+    """Look at one batch in the caller's transaction; return how many were looked at, and the claimed ones.
+
+    The rows are locked first and judged by later statements, each with a fresh view of what others committed
+    meanwhile. Rows another worker has locked are skipped (SQLite has one writer at a time and needs no lock).
+    """
+    now = db_now(session)
+    older = aliased(Message)
+    ahead = exists().where(
+        older.hospital_id == Message.hospital_id,
+        older.appointment_id == Message.appointment_id,
+        older.channel == Message.channel,
+        older.version < Message.version,
+        older.status == "sending",
+        older.lease_until > now,
+    )
+    chosen = session.scalars(
+        select(Message.id)
+        .where(
+            Message.hospital_id == hospital_id,
+            Message.channel == channel,
+            Message.status.in_(LIVE),
+            Message.next_at <= now,
+            not_(ahead),
         )
-        session.execute(
-            update(Message)
-            .where(*mine, Message.status.in_(LIVE), text(f"NOT ({wanted})"))
-            .values(status="superseded", lease_until=None)
+        .order_by(Message.next_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not chosen:
+        return 0, []
+    claimed = session.scalars(
+        update(Message)
+        .where(
+            Message.hospital_id == hospital_id,
+            Message.id.in_(chosen),
+            Message.expires_at >= now,
+            not_(ahead),
+            text(f"({wanted}) IS TRUE"),
         )
-        older = (
-            "NOT EXISTS (SELECT 1 FROM message o WHERE o.hospital_id = message.hospital_id"
-            " AND o.appointment_id = message.appointment_id AND o.channel = message.channel"
-            " AND o.recipient = message.recipient AND o.status = 'sending' AND o.lease_until > :now"
-            " AND o.version < message.version)"
+        .values(
+            status="sending",
+            worker=worker[:80],
+            attempts=Message.attempts + 1,
+            fence=Message.fence + 1,
+            lease_until=now + LEASE,
+            next_at=now + LEASE,
         )
-        session.execute(
-            update(Message)
-            .where(*mine, Message.status.in_(LIVE), text(older).bindparams(now=values["now"]))
-            .values(
-                status="sending",
-                worker=worker,
-                attempts=Message.attempts + 1,
-                fence=Message.fence + 1,
-                lease_until=now + LEASE,
-                next_at=now + LEASE,
+        .returning(Message)
+        .execution_options(synchronize_session=False)
+    ).all()
+    rest = set(chosen) - {message.id for message in claimed}
+    if rest:
+        left = (Message.hospital_id == hospital_id, Message.id.in_(rest), Message.status.in_(LIVE))
+        for status, why in (
+            ("expired", Message.expires_at < now),
+            ("superseded", and_(text(f"({wanted}) IS NOT TRUE"), not_(ahead))),
+        ):
+            session.execute(
+                update(Message)
+                .where(*left, why)
+                .values(status=status, lease_until=None)
+                .execution_options(synchronize_session=False)
             )
-        )
-        session.expire_all()
-        claimed = select(Message).where(*mine, Message.status == "sending", Message.lease_until == now + LEASE)
-        return list(session.scalars(claimed.order_by(Message.due_at)))
+    return len(chosen), sorted(claimed, key=lambda message: (message.due_at, message.version))
+
+
+def give_back(messages: Iterable[Message]) -> None:
+    """Return claimed letters that were not tried, at once due again; those whose lease went to another stay there."""
+    with transaction() as session:
+        for message in messages:
+            session.execute(
+                update(Message)
+                .where(*_still_ours(message))
+                .values(
+                    status="waiting",
+                    lease_until=None,
+                    next_at=db_now(session),
+                    attempts=Message.attempts - 1,
+                )
+            )
+
+
+def _still_ours(message: Message) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Message.hospital_id == message.hospital_id,
+        Message.id == message.id,
+        Message.status == "sending",
+        Message.fence == message.fence,
+    )
 
 
 def settle(
@@ -278,19 +352,15 @@ def settle(
             values |= {"sent_at": now, "provider_ref": provider_ref[:120], "subject": subject, "body": body}
         done = session.execute(
             update(Message)
-            .where(
-                Message.hospital_id == message.hospital_id,
-                Message.id == message.id,
-                Message.status == "sending",
-                Message.fence == message.fence,
-            )
+            .where(*_still_ours(message))
             .values(**values)
+            .execution_options(synchronize_session=False)
         )
         return getattr(done, "rowcount", 0) == 1
 
 
 def claim_run(job: str, every: timedelta) -> bool:
-    """Return True once per scheduled time of `job` (the clock rounded down to `every`), False for every later caller."""
+    """Return True once per scheduled time of `job` (the clock rounded down to `every`), False ever after."""
     with transaction() as session:
         now = db_now(session)
         seconds = int(every.total_seconds())
@@ -302,8 +372,8 @@ def claim_run(job: str, every: timedelta) -> bool:
             text(
                 "INSERT INTO periodic_run (job, scheduled_for, started_at) VALUES (:job, :at, :now)"
                 " ON CONFLICT DO NOTHING"
-            ),
-            {"job": job, "at": _stored(scheduled), "now": _stored(now)},
+            ).bindparams(bindparam("at", type_=Instant()), bindparam("now", type_=Instant())),
+            {"job": job, "at": scheduled, "now": now},
         )
         return getattr(done, "rowcount", 0) == 1
 
@@ -312,11 +382,7 @@ def remove_old(days: int = 400) -> int:
     """Delete letters that ended `days` ago and marks of periodic runs older than 7 days; return how many letters."""
     with transaction() as session:
         now = db_now(session)
-        session.execute(
-            text("DELETE FROM periodic_run WHERE scheduled_for < :at"), {"at": _stored(now - timedelta(days=7))}
-        )
-        done = session.execute(
-            text("DELETE FROM message WHERE status NOT IN ('waiting', 'sending') AND due_at < :at"),
-            {"at": _stored(now - timedelta(days=days))},
-        )
+        session.execute(delete(PeriodicRun).where(PeriodicRun.scheduled_for < now - timedelta(days=7)))
+        old = (Message.status.in_(ENDED), Message.due_at < now - timedelta(days=days))
+        done = session.execute(delete(Message).where(*old))
         return int(getattr(done, "rowcount", 0))

@@ -1,0 +1,49 @@
+"""What a letter may name: it travels over open networks and lights up on locked screens (N19)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import or_, select
+
+from booking.db import db
+from booking.directory.models import Department, Specialty
+
+DOUBLE_SURNAMES = (
+    "欧阳 司马 诸葛 上官 夏侯 皇甫 尉迟 公孙 慕容 令狐 东方 司徒"
+    " 司空 单于 长孙 宇文 申屠 轩辕 端木 南宫 独孤 钟离 闻人"
+)
+
+
+def short_name(name: str) -> str:
+    """Return the surname and a star: 「李*」, 「欧阳*」; of a name in letters the first letter."""
+    name = name.strip()
+    size = 2 if name[:2] in DOUBLE_SURNAMES and len(name) > 2 else 1
+    return f"{name[:size]}*"
+
+
+def is_sensitive(hospital_id: int, department_id: uuid.UUID) -> bool:
+    """Whether the department, or the standard specialty it belongs to, is not named in letters."""
+    found = db.session.scalar(
+        select(Department.id)
+        .outerjoin(Specialty, Specialty.id == Department.specialty_id)
+        .where(
+            Department.hospital_id == hospital_id,
+            Department.id == department_id,
+            or_(Department.sensitive, Specialty.sensitive),
+        )
+    )
+    return found is not None
+
+
+def department(view: Any, sensitive: bool) -> str:
+    """Return the department's name, or 「门诊」."""
+    return _("门诊") if sensitive else view.department
+
+
+def spot(view: Any, sensitive: bool, text: str) -> str:
+    """Return a room or a desk; of a sensitive department only one whose words are neutral (「门诊 302 诊室」)."""
+    plain = set("0123456789 ABCDEFGHabcdefgh-－门诊楼层号室诊区栋座东南西北侧主院一二三四五六七八九十")
+    return text if not sensitive or set(text) <= plain else ""

@@ -1,0 +1,134 @@
+"""What each letter says. The sentences stand in templates/notices/; here their places are filled."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time
+from typing import Any
+
+from flask import current_app
+from flask_babel import gettext as _
+
+from booking import wording
+from booking.clock import local
+from booking.notices import calendar, discretion
+from booking.notices.senders import Rendered
+
+ABOUT_A_VISIT = ("confirmed", "reminder_day", "reminder_hours", "moved", "cancelled", "stopped")
+CALENDAR_METHODS = {"confirmed": "REQUEST", "moved": "REQUEST", "cancelled": "CANCEL", "stopped": "CANCEL"}
+LONGEST_REASON = 60
+
+
+def code_letter(code: str) -> Rendered:
+    """Return the letter that carries a one-time code."""
+    return Rendered(_("验证码"), _one_line(_fill("code.sms.txt", {"site": _site(), "code": code})))
+
+
+def visit_letter(
+    kind: str,
+    channel: str,
+    view: Any,
+    facts: dict[str, Any],
+    *,
+    now: datetime,
+    address: str = "",
+) -> Rendered:
+    """Return the letter of `kind` (one of ABOUT_A_VISIT) about an appointment, shaped for its channel.
+
+    `view` is the AppointmentView as it is now; `facts` are what the verb wrote down (a reason, the old time).
+    `address` is the e-mail address, which a calendar invitation must name.
+    """
+    words = _words(view, facts, now)
+    subject = _subject(kind, words)
+    if channel == "sms":
+        return Rendered(subject, _one_line(_fill(f"{kind}.sms.txt", words)))
+    lines = _lines(_fill(f"{kind}.txt", words))
+    if channel == "app":
+        return Rendered(subject, "\n".join(lines))
+    lines.append(_("在网上查看：%(url)s", url=f"{current_app.config['PUBLIC_URL']}/me/appointments"))
+    method = CALENDAR_METHODS.get(kind, "")
+    return Rendered(
+        f"{_mark()}{subject}",
+        "\n".join([*lines, "", _("这封信由%(site)s自动发出，请不要回复。", site=_site())]),
+        html=_fill("letter.html", {"subject": subject, "lines": lines, "site": _site()}),
+        calendar=calendar.appointment_ics(view, method, attendee=address) if method else b"",
+        calendar_method=method,
+    )
+
+
+def _words(view: Any, facts: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The places of the sentences: dates in the hospital's wall time, names as far as a letter may name them."""
+    here = local(now, view.zone)
+    sensitive = discretion.is_sensitive(view.hospital_id, view.department_id)
+    deadline = local(view.cancel_deadline, view.zone) if view.cancel_deadline else None
+    near = {0: _("今天"), 1: _("明天")}.get((view.visit_date - here.date()).days, "")
+    place = view.hospital if view.campus in view.hospital else f"{view.hospital}{view.campus}"
+    return {
+        "site": _site(),
+        "when": wording.when_long(view.visit_date, view.starts_local),
+        "near": near,
+        "place": place,
+        "address": view.address,
+        "room": discretion.spot(view, sensitive, view.room),
+        "desk": discretion.spot(view, sensitive, view.desk),
+        "department": discretion.department(view, sensitive),
+        "doctor": view.doctor,
+        "doctor_title": view.doctor_title,
+        "name": discretion.short_name(view.patient_name),
+        "code": wording.spaced_code(view.visit_code or ""),
+        "fee": wording.fee(view.fee_cents),
+        "fee_name": view.fee_name,
+        "phone": view.hospital_phone or current_app.config["HELP_PHONE"],
+        "deadline": wording.moment_near(deadline, here.date()) if deadline and deadline > here else "",
+        "old_when": _old_when(facts.get("from")),
+        "reason": _reason(facts.get("reason") or view.cancel_reason),
+        "by_hospital": (facts.get("by") or view.cancelled_by) == "hospital",
+        "late": bool(view.cancelled_late),
+    }
+
+
+def _subject(kind: str, words: dict[str, Any]) -> str:
+    titles = {
+        "confirmed": _("预约成功"),
+        "reminder_day": _("就诊提醒"),
+        "reminder_hours": _("就诊提醒"),
+        "moved": _("已改约"),
+        "cancelled": _("预约已取消"),
+        "stopped": _("停诊通知"),
+    }
+    return f"{titles[kind]}：{words['when']}"
+
+
+def _old_when(old: dict[str, Any] | None) -> str:
+    """The time before a move, as the verb wrote it down; empty when it did not."""
+    if not old or not old.get("visit_date") or not old.get("starts_local"):
+        return ""
+    return wording.when_long(date.fromisoformat(old["visit_date"]), time.fromisoformat(old["starts_local"]))
+
+
+def _reason(text: str) -> str:
+    """A reason as somebody typed it: one line, no full stop of its own, not too long for a short message."""
+    plain = " ".join(text.split()).rstrip("。.；;，, ")
+    return plain if len(plain) <= LONGEST_REASON else plain[: LONGEST_REASON - 1] + "…"
+
+
+def _site() -> str:
+    return current_app.config["SITE_NAME"]
+
+
+def _mark() -> str:
+    return f"【{_site()}】"
+
+
+def _fill(name: str, words: dict[str, Any]) -> str:
+    """Render without the pages' context processors: there is no request here."""
+    return current_app.jinja_env.get_template(f"notices/{name}").render(**words)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _one_line(text: str) -> str:
+    """Join the template's lines without a space, as Chinese is written."""
+    return re.sub(r" {2,}", " ", "".join(_lines(text)))

@@ -1,0 +1,234 @@
+"""What was sent, for the people it was sent to, for the desk, and for the demo's page."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask_babel import gettext as _
+from sqlalchemy import func, or_, select
+
+from booking.db import db
+from booking.notices.models import DemoLetter
+from booking.outbox import LIVE, Message
+from booking.people.rules import mask_phone
+from booking.refs import ref
+
+
+@dataclass(frozen=True)
+class InAppLetter:
+    """One letter on the messages page; `appointment_ref` leads to its appointment, `text` has one fact per line."""
+
+    hospital_id: int
+    id: uuid.UUID
+    kind: str
+    title: str
+    text: str
+    sent_at: datetime
+    unread: bool
+    appointment_ref: str | None
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+
+@dataclass(frozen=True)
+class LetterState:
+    """What the ledger says about one letter: kind, channel and state, with words for pages. Instants are UTC.
+
+    `at` is when it was sent, or when it is due. `tone` is ok, warn, stop or off.
+    """
+
+    kind: str
+    kind_label: str
+    channel: str
+    channel_label: str
+    recipient: str
+    status: str
+    status_label: str
+    tone: str
+    at: datetime
+    due_at: datetime
+    error: str
+
+
+@dataclass(frozen=True)
+class ShownLetter:
+    """One letter of the demo's page; `text` is empty while it waits, because it is written when it is sent."""
+
+    kind: str
+    kind_label: str
+    channel: str
+    channel_label: str
+    to: str
+    to_masked: str
+    subject: str
+    text: str
+    status: str
+    status_label: str
+    tone: str
+    at: datetime
+    due_at: datetime | None
+
+
+def kind_label(kind: str) -> str:
+    """Return what a kind of letter is called."""
+    return {
+        "confirmed": _("预约成功"),
+        "reminder_day": _("就诊提醒（前一天）"),
+        "reminder_hours": _("就诊提醒（当天）"),
+        "moved": _("改约"),
+        "cancelled": _("取消预约"),
+        "stopped": _("停诊通知"),
+        "code": _("验证码"),
+    }.get(kind, kind)
+
+
+def channel_label(channel: str) -> str:
+    """Return what a channel is called."""
+    return {"app": _("站内消息"), "sms": _("短信"), "email": _("邮件")}[channel]
+
+
+def status_label(status: str) -> tuple[str, str]:
+    """Return the words for a letter's state and their tone. Accepted is not delivered: the provider has it."""
+    return {
+        "waiting": (_("等待发送"), "warn"),
+        "sending": (_("正在发送"), "warn"),
+        "delivered": (_("已送达"), "ok"),
+        "accepted": (_("已发出"), "ok"),
+        "failed": (_("没有发出"), "stop"),
+        "expired": (_("已过时，没有发"), "off"),
+        "superseded": (_("不再需要"), "off"),
+        "suppressed": (_("没有发送"), "off"),
+    }[status]
+
+
+def messages_of(account_id: int, limit: int = 50, offset: int = 0) -> list[InAppLetter]:
+    """Return an account's in-app letters that have arrived, newest first."""
+    rows = db.session.scalars(
+        select(Message)
+        .where(Message.account_id == account_id, Message.channel == "app", Message.status == "delivered")
+        .order_by(Message.sent_at.desc(), Message.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return [
+        InAppLetter(
+            hospital_id=row.hospital_id,
+            id=row.id,
+            kind=row.kind,
+            title=row.subject or "",
+            text=row.body or "",
+            sent_at=row.sent_at or row.due_at,
+            unread=row.read_at is None,
+            appointment_ref=ref(row.hospital_id, row.appointment_id) if row.appointment_id else None,
+        )
+        for row in rows
+    ]
+
+
+def unread_of(account_id: int) -> int:
+    """Return how many in-app letters an account has not seen."""
+    unread = select(func.count()).where(
+        Message.account_id == account_id,
+        Message.channel == "app",
+        Message.status == "delivered",
+        Message.read_at.is_(None),
+    )
+    return db.session.scalar(unread) or 0
+
+
+def messages_about(hospital_id: int, appointment_id: uuid.UUID) -> list[LetterState]:
+    """Return the letters about an appointment in the order they were or will be due; superseded ones are left out."""
+    rows = db.session.scalars(
+        select(Message)
+        .where(
+            Message.hospital_id == hospital_id,
+            Message.appointment_id == appointment_id,
+            Message.status != "superseded",
+        )
+        .order_by(Message.due_at, Message.id)
+    )
+    return [
+        LetterState(
+            kind=row.kind,
+            kind_label=kind_label(row.kind),
+            channel=row.channel,
+            channel_label=channel_label(row.channel),
+            recipient=row.recipient,
+            status=row.status,
+            status_label=status_label(row.status)[0],
+            tone=status_label(row.status)[1],
+            at=row.sent_at or row.due_at,
+            due_at=row.due_at,
+            error=row.last_error,
+        )
+        for row in rows
+    ]
+
+
+def demo_letters(limit: int = 50) -> list[ShownLetter]:
+    """Return what would have left the building, newest first, after the letters that still wait, soonest first."""
+    shown = list(db.session.scalars(select(DemoLetter).order_by(DemoLetter.id.desc()).limit(limit)))
+    known = {
+        message.id.hex: message
+        for message in db.session.scalars(
+            select(Message).where(Message.id.in_([uuid.UUID(letter.reference) for letter in shown]))
+        )
+    }
+    waiting = db.session.scalars(
+        select(Message)
+        .where(or_(Message.channel == "sms", Message.channel == "email"), Message.status.in_(LIVE))
+        .order_by(Message.due_at)
+        .limit(limit)
+    )
+    return [_waiting(message) for message in waiting if message.id.hex not in known] + [
+        _shown(letter, known.get(letter.reference)) for letter in shown
+    ]
+
+
+def _waiting(message: Message) -> ShownLetter:
+    label, tone = status_label(message.status)
+    return ShownLetter(
+        kind=message.kind,
+        kind_label=kind_label(message.kind),
+        channel=message.channel,
+        channel_label=channel_label(message.channel),
+        to="",
+        to_masked="",
+        subject="",
+        text="",
+        status=message.status,
+        status_label=label,
+        tone=tone,
+        at=message.created_at,
+        due_at=message.due_at,
+    )
+
+
+def _shown(letter: DemoLetter, message: Message | None) -> ShownLetter:
+    label, tone = status_label("accepted")
+    kind = message.kind if message else ""
+    masked = mask_phone(letter.to) if letter.channel == "sms" else _mask_mail(letter.to)
+    return ShownLetter(
+        kind=kind,
+        kind_label=kind_label(kind),
+        channel=letter.channel,
+        channel_label=channel_label(letter.channel),
+        to=letter.to,
+        to_masked=masked,
+        subject=letter.subject,
+        text=letter.body,
+        status="accepted",
+        status_label=label,
+        tone=tone,
+        at=letter.at,
+        due_at=None,
+    )
+
+
+def _mask_mail(address: str) -> str:
+    name, _at, domain = address.rpartition("@")
+    return f"{name[:1]}***@{domain}"

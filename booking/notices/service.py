@@ -1,0 +1,246 @@
+"""Sending what is due: claim, look again, write, send with no database connection held, settle."""
+
+from __future__ import annotations
+
+import logging
+import random
+import traceback
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from flask import current_app
+from flask_babel import force_locale
+from sqlalchemy import update
+
+from booking.appointments.queries import appointment
+from booking.clock import db_now
+from booking.db import db, transaction
+from booking.notices import letters
+from booking.notices.rules import next_try
+from booking.notices.senders import Permanent, Rendered, Sender, Temporary, sender_for
+from booking.outbox import LEASE, Message, claim_due, due_channels, give_back, settle
+from booking.people.models import Account, OneTimeCode, Patient
+from booking.vault import short_code
+
+log = logging.getLogger(__name__)
+
+WANTED = """
+CASE message.kind
+  WHEN 'code' THEN EXISTS (
+    SELECT 1 FROM one_time_code c WHERE c.id = message.code_id AND c.ended_at IS NULL)
+  ELSE EXISTS (
+    SELECT 1 FROM appointment a
+    WHERE a.hospital_id = message.hospital_id AND a.id = message.appointment_id
+      AND CASE WHEN message.kind IN ('cancelled', 'stopped') THEN a.status = 'cancelled'
+          ELSE a.status = 'booked' AND a.version = message.version END)
+END
+"""
+"""SQL over `message`, true while it should still go out: the appointment stands as the letter says it does."""
+
+ENDS_A_VISIT = ("cancelled", "stopped")
+REMINDERS = ("reminder_day", "reminder_hours")
+CHANNELS = ("app", "sms", "email")
+BUDGET_SECONDS = 20.0
+BATCH = 20
+FAILURES_TO_REST = 3
+"""After so many failed tries in a row a channel rests until the next run: its provider is away."""
+
+
+class NotWanted(Exception):
+    """What the letter tells stopped being true after it was claimed."""
+
+
+class NoWay(Exception):
+    """The letter cannot or must not reach its recipient; the text says why."""
+
+
+@dataclass
+class Run:
+    """One call of `send_due`: its senders, and per channel how many tries in a row its provider has failed."""
+
+    worker: str
+    batch: int
+    senders: dict[str, Sender | None]
+    failures: dict[str, int] = field(default_factory=dict)
+    sent: int = 0
+
+    def rests(self, channel: str) -> bool:
+        return self.failures.get(channel, 0) >= FAILURES_TO_REST
+
+
+def send_due(worker_name: str = "", limit: int = 100) -> int:
+    """Send what is due, over every hospital and channel, until nothing is left or 20 s are over; return how many went.
+
+    `limit` caps how many letters are claimed at once. Any number of workers may run this at the same time; a repeat
+    sends nothing twice. One letter's trouble stays its own: it ends as failed, or waits for its next try.
+    """
+    settings = current_app.config
+    ends_at = monotonic() + BUDGET_SECONDS
+    with ExitStack() as open_until, force_locale(settings["BABEL_DEFAULT_LOCALE"]):
+        senders = {name: sender_for(name, settings, open_until) for name in CHANNELS}
+        run = Run(worker_name, min(limit, BATCH), senders)
+        tried = True
+        while tried and monotonic() < ends_at:
+            tried = False
+            for hospital_id, channel in _due():
+                if not run.rests(channel) and monotonic() < ends_at:
+                    tried |= _send_batch(run, hospital_id, channel)
+    return run.sent
+
+
+def mark_read(account_id: int) -> int:
+    """Mark an account's in-app letters as seen; return how many were new. A repeat changes nothing."""
+    with transaction() as session:
+        done = session.execute(
+            update(Message)
+            .where(
+                Message.account_id == account_id,
+                Message.channel == "app",
+                Message.status == "delivered",
+                Message.read_at.is_(None),
+            )
+            .values(read_at=db_now(session))
+            .execution_options(synchronize_session=False)
+        )
+        return int(getattr(done, "rowcount", 0))
+
+
+def _due() -> list[tuple[int, str]]:
+    """What is due: in-app letters first, then e-mail and SMS; one-time codes, which nobody's hospital owns, lead."""
+    try:
+        session = db.session()
+        return due_channels(session, db_now(session))
+    finally:
+        db.session.remove()
+
+
+def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
+    """Claim one batch and send it; return whether there was anything to try.
+
+    A letter is begun only while its lease outlasts the longest try; the others go back, for any worker to claim.
+    """
+    claimed_at = monotonic()
+    claimed = claim_due(hospital_id, channel, run.worker, run.batch, wanted=WANTED)
+    db.session.remove()
+    enough = LEASE.total_seconds() - 3 * current_app.config["SEND_TIMEOUT_SECONDS"]
+    for place, message in enumerate(claimed):
+        if run.rests(channel) or (place and monotonic() - claimed_at > enough):
+            give_back(claimed[place:])
+            break
+        try:
+            _send_one(run, message)
+        except Exception as problem:  # the lease is not settled: it runs out and somebody tries again
+            log.error("letter %s not settled: %s", message.id, _where(problem))
+        finally:
+            db.session.remove()
+    return bool(claimed)
+
+
+def _send_one(run: Run, message: Message) -> None:
+    """Write one claimed letter, send it with no connection held, and settle it."""
+    sender = run.senders[message.channel]
+    try:
+        if sender is None:
+            raise NoWay(f"no {message.channel} provider is set")
+        address, letter = _prepare(message)
+        db.session.remove()
+        went = sender(address, letter, message.id.hex)
+    except NotWanted as problem:
+        settle(message, "superseded", error=str(problem))
+    except NoWay as problem:
+        settle(message, "suppressed", error=str(problem))
+    except Permanent as problem:
+        run.failures[message.channel] = 0
+        settle(message, "failed", error=str(problem))
+    except Temporary as problem:
+        run.failures[message.channel] = run.failures.get(message.channel, 0) + 1
+        _put_off(message, str(problem), problem.wait)
+    except Exception as problem:
+        log.error(
+            "letter %s (%s, %s) not written: %s", message.id, message.kind, message.channel, _where(problem)
+        )
+        _put_off(message, f"not written: {_where(problem)}", 0)
+    else:
+        run.failures[message.channel] = 0
+        run.sent += 1
+        kept = {"subject": letter.subject, "body": letter.text} if message.channel == "app" else {}
+        if not settle(message, went.status, provider_ref=went.provider_ref, **kept):
+            log.warning("letter %s was sent after its lease had gone to another worker", message.id)
+
+
+def _put_off(message: Message, why: str, wait: float) -> None:
+    """Let a letter wait for its next try, or end it when that would be too late."""
+    db.session.remove()
+    now = db_now(db.session())
+    again = next_try(
+        message.attempts,
+        now,
+        due_at=message.due_at,
+        expires_at=message.expires_at,
+        asked_wait=wait,
+        jitter=random.uniform(-1, 1),
+    )
+    if again is None:
+        settle(message, "failed", error=f"{why}; given up after {message.attempts} tries")
+    else:
+        settle(message, "waiting", error=why, retry_at=again)
+
+
+def _prepare(message: Message) -> tuple[str, Rendered]:
+    """Return the address and the text, from the newest rows. Raises NotWanted and NoWay."""
+    session = db.session()
+    if message.kind == "code":
+        code = session.get(OneTimeCode, message.code_id)
+        if code is None or code.ended_at is not None or code.expires_at <= db_now(session):
+            raise NotWanted("the code has ended")
+        return code.phone, letters.code_letter(short_code(code.salt))
+    if message.appointment_id is None or message.kind not in letters.ABOUT_A_VISIT:
+        raise NoWay(f"no text for the kind {message.kind}")
+    view = appointment(message.hospital_id, message.appointment_id)
+    if view is None or not _stands(message, view):
+        raise NotWanted("the appointment changed after the claim")
+    address = _address(message, view)
+    letter = letters.visit_letter(
+        message.kind, message.channel, view, message.facts, now=db_now(session), address=address
+    )
+    return address, letter
+
+
+def _stands(message: Message, view: Any) -> bool:
+    """The same question as WANTED, asked again of the rows the text is written from."""
+    if message.kind in ENDS_A_VISIT:
+        return bool(view.status == "cancelled")
+    return bool(view.status == "booked" and view.version == message.version)
+
+
+def _address(message: Message, view: Any) -> str:
+    """Return where the letter goes now; raises NoWay when there is no address or a reminder is not wished for."""
+    session = db.session()
+    person: Account | Patient | None = (
+        session.get(Account, message.account_id)
+        if message.recipient == "account"
+        else session.get(Patient, message.patient_id)
+    )
+    if person is None:
+        raise NoWay("the recipient is no longer known")
+    if message.kind in REMINDERS and not (view.remind and person.reminders_on):
+        raise NoWay("reminders are switched off")
+    if message.channel == "app":
+        return str(message.account_id)
+    address = person.phone if message.channel == "sms" else getattr(person, "email", None)
+    if not address:
+        raise NoWay("no phone number" if message.channel == "sms" else "no e-mail address")
+    if message.recipient == "patient" and view.account_id:
+        booker = session.get(Account, view.account_id)
+        if booker is not None and booker.phone == address:
+            raise NoWay("the booker has the same number")
+    return address
+
+
+def _where(problem: Exception) -> str:
+    """Name an error by kind and place; its own words may carry somebody's name or number."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    last = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(problem).__name__}{last}"
