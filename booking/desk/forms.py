@@ -1,0 +1,317 @@
+"""The desk's forms: they check the shape of what was typed and say in a sentence what is wrong; rules judge the rest."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import date as Date
+from datetime import time
+from typing import Any, ClassVar
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    DateField,
+    HiddenField,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    StringField,
+)
+from wtforms.fields import Field
+from wtforms.validators import Length, NumberRange, StopValidation, ValidationError
+
+_CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-5][0-9]))?")
+_YUAN = re.compile(r"([0-9]{1,5})(?:[.]([0-9]{1,2}))?")
+EARLIEST, LATEST = Date(2000, 1, 1), Date(2100, 12, 31)
+
+
+def plain(text: str | None) -> str:
+    """Return typed text on one line without control signs, full-width digits and colons made narrow.
+
+    PostgreSQL refuses NUL in text; other invisible signs only hide something from the next reader.
+    """
+    if not text:
+        return ""
+    kept = (" " if sign.isspace() else sign for sign in text)
+    shown = "".join(sign for sign in kept if unicodedata.category(sign) not in ("Cc", "Cs", "Co", "Cn"))
+    return " ".join(shown.split())
+
+
+def narrow(text: str | None) -> str:
+    """Return `plain` text with full-width letters, digits and signs made narrow, for codes and times."""
+    return unicodedata.normalize("NFKC", plain(text)).strip()
+
+
+def read_clock(text: str | None) -> time | None:
+    """Return the time of day meant by 「8」, 「830」, 「08:30」, 「8：30」 (24 hours), or None."""
+    found = _CLOCK.fullmatch(narrow(text).replace(" ", "").replace(".", ":").replace("点", ":").rstrip(":分"))
+    if not found or int(found[1]) > 23:
+        return None
+    return time(int(found[1]), int(found[2] or 0))
+
+
+def read_yuan(text: str | None) -> int | None:
+    """Return the cents of an amount in yuan such as 「25」 or 「25.5 元」, or None."""
+    found = _YUAN.fullmatch(narrow(text).removesuffix("元").strip())
+    if not found:
+        return None
+    return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
+
+
+def read_date(text: str | None) -> Date | None:
+    """Return a date written 2026-11-25 within the years a schedule can mean, or None."""
+    try:
+        read = Date.fromisoformat(narrow(text))
+    except ValueError:
+        return None
+    return read if EARLIEST <= read <= LATEST else None
+
+
+class ClockField(StringField):
+    """A wall-clock time as people type it; shows what was typed until it is understood."""
+
+    def _value(self) -> str:
+        if self.raw_data and self.errors:
+            return str(self.raw_data[0])
+        return self.data.strftime("%H:%M") if isinstance(self.data, time) else ""
+
+    def process_formdata(self, valuelist: Sequence[Any]) -> None:
+        self.data = None  # type: ignore[assignment]
+        if valuelist and narrow(valuelist[0]):
+            self.data = read_clock(valuelist[0])  # type: ignore[assignment]
+            if self.data is None:
+                raise ValueError(_("时间写成 8、830 或 08:30 都可以，请用 24 小时制"))
+
+
+class YuanField(StringField):
+    """An amount in yuan, kept in cents."""
+
+    def _value(self) -> str:
+        if self.raw_data and self.errors:
+            return str(self.raw_data[0])
+        if not isinstance(self.data, int):
+            return ""
+        return f"{self.data // 100}" if self.data % 100 == 0 else f"{self.data / 100:.2f}"
+
+    def process_formdata(self, valuelist: Sequence[Any]) -> None:
+        self.data = None  # type: ignore[assignment]
+        if valuelist and narrow(valuelist[0]):
+            self.data = read_yuan(valuelist[0])  # type: ignore[assignment]
+            if self.data is None:
+                raise ValueError(_("费用写元，例如 25 或 25.5，最多 10000"))
+
+
+class DayField(DateField):
+    """A date; years outside a schedule's reach are refused like any other impossible date."""
+
+    def process_formdata(self, valuelist: Sequence[Any]) -> None:
+        self.data = None
+        if valuelist and narrow(valuelist[0]):
+            self.data = read_date(valuelist[0])
+            if self.data is None:
+                raise ValueError(_("日期写成 2026-11-25 这样，请检查月份和日子"))
+
+
+class CountField(IntegerField):
+    """A whole number; anything else is one sentence."""
+
+    def process_formdata(self, valuelist: Sequence[Any]) -> None:
+        self.data = None
+        if not valuelist or not narrow(valuelist[0]):
+            return
+        if not re.fullmatch(r"[0-9]{1,4}", narrow(valuelist[0])):
+            raise ValueError(_("请填写整数"))
+        self.data = int(narrow(valuelist[0]))
+
+
+class Needed:
+    """Something was typed that means something; blanks are nothing, 0 is something."""
+
+    field_flags: ClassVar[dict[str, bool]] = {"required": True}
+
+    def __init__(self, sentence: Any) -> None:
+        self.sentence = sentence
+
+    def __call__(self, form: FlaskForm, field: Field) -> None:
+        if field.errors:
+            raise StopValidation
+        if field.data is None or field.data == "":
+            raise StopValidation(self.sentence)
+
+
+def _choice(sentence: Any) -> dict[str, Any]:
+    """Words for a value that is not among the choices (an old page, or a forged one)."""
+    return {"validate_choice": False, "validators": [Needed(sentence), OneOfChoices(sentence)]}
+
+
+class OneOfChoices:
+    """The value is one of the field's choices; WTForms' own sentence is not ours."""
+
+    def __init__(self, sentence: Any) -> None:
+        self.sentence = sentence
+
+    def __call__(self, form: FlaskForm, field: SelectField) -> None:
+        if str(field.data) not in {str(choice[0]) for choice in field.choices or ()}:
+            raise ValidationError(self.sentence)
+
+
+WEEKDAYS = [
+    ("0", _l("周一")),
+    ("1", _l("周二")),
+    ("2", _l("周三")),
+    ("3", _l("周四")),
+    ("4", _l("周五")),
+    ("5", _l("周六")),
+    ("6", _l("周日")),
+]
+WEEKS = [("every", _l("每周")), ("odd", _l("单周")), ("even", _l("双周"))]
+RELEASES = [("rule", _l("按医院规则")), ("own", _l("单独指定时间"))]
+
+
+class SignInForm(FlaskForm):
+    """Who signs in for which hospital."""
+
+    username = StringField(
+        _l("账号"), validators=[Needed(_l("请填写账号，例如 heyu@linlan-1")), Length(max=120, message=_l("账号太长了，请检查"))], filters=[narrow]
+    )
+    password = PasswordField(_l("密码"), validators=[Needed(_l("请填写密码")), Length(max=200, message=_l("密码太长了，请检查"))])
+    next = HiddenField()
+
+
+class HoursForm(FlaskForm):
+    """What a session and a template share: times, segments, numbers, kind, fee, room."""
+
+    starts = ClockField(_l("开始"), validators=[Needed(_l("请填写开始时间"))])
+    ends = ClockField(_l("结束"), validators=[Needed(_l("请填写结束时间"))])
+    minutes = CountField(
+        _l("每段时长（分钟）"),
+        validators=[Needed(_l("请填写每段时长")), NumberRange(10, 60, _l("每段时长应为 10–60 分钟"))],
+    )
+    places = CountField(
+        _l("每段号数"),
+        validators=[Needed(_l("请填写每段号数")), NumberRange(1, 60, _l("每段号数应为 1–60"))],
+    )
+    room = StringField(_l("诊室"), validators=[Length(max=60, message=_l("诊室最多 60 个字"))], filters=[plain])
+    kind = SelectField(_l("号别"), **_choice(_l("请选择号别")))
+    fee = YuanField(_l("费用（元）"), validators=[Needed(_l("请填写费用，不收费填 0"))])
+
+    def validate_ends(self, field: ClockField) -> None:
+        starts, ends = self.starts.data, field.data
+        if isinstance(starts, time) and isinstance(ends, time) and ends <= starts:
+            raise ValidationError(_("结束时间应晚于开始时间 %(starts)s", starts=starts.strftime("%H:%M")))
+
+
+class SessionForm(HoursForm):
+    """The editor of one session; `version` is the one the page showed."""
+
+    version = HiddenField()
+    back = HiddenField()
+    release = SelectField(_l("放号时间"), choices=RELEASES, default="rule", **_choice(_l("请选择放号时间")))
+    release_date = DayField(_l("放号日期"))
+    release_time = ClockField(_l("放号时刻"))
+    note = StringField(
+        _l("备注（只有工作人员看得到）"),
+        validators=[Length(max=200, message=_l("备注最多 200 个字"))],
+        filters=[plain],
+    )
+
+    def validate_release_date(self, field: DayField) -> None:
+        self._only_with_own_release(field, _("请填写放号日期"))
+
+    def validate_release_time(self, field: ClockField) -> None:
+        self._only_with_own_release(field, _("请填写放号时刻"))
+
+    def _only_with_own_release(self, field: Field, sentence: str) -> None:
+        if self.release.data != "own":
+            field.errors = []
+        elif field.data is None and not field.errors:
+            raise ValidationError(sentence)
+
+    def seen_version(self) -> int:
+        """Return the version the page showed; 0, which fits no row, when the page was tampered with."""
+        text = narrow(self.version.data)
+        return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+
+
+class NewSessionForm(SessionForm):
+    """A session added outside the templates (单次加开)."""
+
+    practice = SelectField(_l("医生和科室"), **_choice(_l("请选择医生和科室")))
+    date = DayField(_l("日期"), validators=[Needed(_l("请填写日期"))])
+    part = SelectField(_l("时段"), **_choice(_l("请选择上午、下午等时段")))
+
+
+class TemplateForm(HoursForm):
+    """One weekly line of a doctor's pattern."""
+
+    practice = SelectField(_l("医生和科室"), **_choice(_l("请选择医生和科室")))
+    weekday = SelectField(_l("星期"), choices=WEEKDAYS, **_choice(_l("请选择星期")))
+    part = SelectField(_l("时段"), **_choice(_l("请选择上午、下午等时段")))
+    weeks = SelectField(_l("周次"), choices=WEEKS, **_choice(_l("请选择每周、单周或双周")))
+    valid_from = DayField(_l("从哪天起"))
+    valid_to = DayField(_l("到哪天止"))
+    skips_holidays = BooleanField(_l("法定节假日不出诊"))
+    publishes = BooleanField(_l("生成后直接发布"))
+
+    def validate_valid_to(self, field: DayField) -> None:
+        if self.valid_from.data and field.data and field.data < self.valid_from.data:
+            raise ValidationError(_("截止日期应晚于开始日期"))
+
+
+class ApplyForm(FlaskForm):
+    """For which weeks, and whose templates, become sessions. `first` is the Monday of the first week."""
+
+    first = SelectField(_l("从哪一周开始"), **_choice(_l("请选择开始的一周")))
+    weeks = CountField(
+        _l("连续几周"), validators=[Needed(_l("请填写周数")), NumberRange(1, 8, _l("一次套用 1–8 周"))]
+    )
+    dept = SelectField(_l("科室"), validate_choice=False, validators=[OneOfChoices(_l("请选择科室，或选全部"))])
+
+
+class StopForm(FlaskForm):
+    """Why a session does not happen: what patients read, and what only staff read."""
+
+    reason_public = StringField(
+        _l("停诊原因"),
+        validators=[Needed(_l("请填写停诊原因，患者会在通知里看到")), Length(max=60, message=_l("停诊原因最多 60 个字"))],
+        filters=[plain],
+    )
+    reason_internal = StringField(
+        _l("内部备注"), validators=[Length(max=200, message=_l("内部备注最多 200 个字"))], filters=[plain]
+    )
+
+
+class CheckInForm(FlaskForm):
+    """The scanner's field."""
+
+    code = StringField(_l("预约码"), validators=[Needed(_l("请扫码或输入 8 位预约码"))], filters=[narrow])
+
+    def validate_code(self, field: StringField) -> None:
+        digits = re.sub(r"[\s-]", "", field.data or "")
+        if not re.fullmatch(r"[0-9]{8}", digits):
+            raise ValidationError(_("预约码是 8 位数字，请再扫一次"))
+        field.data = digits
+
+
+class CancelForm(FlaskForm):
+    """Cancelling for a patient says who asked and why."""
+
+    reason = StringField(
+        _l("取消原因"),
+        validators=[Needed(_l("请填写取消原因，会记入修改记录")), Length(max=200, message=_l("取消原因最多 200 个字"))],
+        filters=[plain],
+    )
+
+
+class MoveForm(FlaskForm):
+    """The slot a patient is moved to."""
+
+    slot = StringField(_l("新的时间"), validators=[Needed(_l("请选择新的时间"))], filters=[narrow])
+    reason = StringField(
+        _l("改约原因"), validators=[Length(max=200, message=_l("改约原因最多 200 个字"))], filters=[plain]
+    )
+
