@@ -67,7 +67,9 @@ class Appointment(Tenant, Model):
             initially="DEFERRED",
         ),
         ForeignKeyConstraint(["hospital_id", "slot_id"], ["slot.hospital_id", "slot.id"]),
-        ForeignKeyConstraint(["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]
+        ),
         ForeignKeyConstraint(["hospital_id", "doctor_id"], ["doctor.hospital_id", "doctor.id"]),
         ForeignKeyConstraint(["hospital_id", "department_id"], ["department.hospital_id", "department.id"]),
         ForeignKeyConstraint(["hospital_id", "policy_version"], ["policy.hospital_id", "policy.version"]),
@@ -82,7 +84,13 @@ class Appointment(Tenant, Model):
         UniqueConstraint("hospital_id", "visit_date", "visit_code", name="uq_one_visit_code_per_day"),
         UniqueConstraint("hospital_id", "session_id", "queue_number", name="uq_one_queue_number_per_session"),
         UniqueConstraint("hospital_id", "external_system", "external_id"),
-        _only("uq_one_active_appointment_per_patient_and_session", "hospital_id", "session_id", "patient_id", where=_WITH_PATIENT),
+        _only(
+            "uq_one_active_appointment_per_patient_and_session",
+            "hospital_id",
+            "session_id",
+            "patient_id",
+            where=_WITH_PATIENT,
+        ),
         _only("uq_one_hold_per_holder_and_slot", "hospital_id", "holder", "slot_id", where="status = 'held'"),
         _only("uq_one_hold_per_holder_seat", "hospital_id", "holder", "holder_seat", where="status = 'held'"),
         _only(
@@ -111,10 +119,12 @@ class Appointment(Tenant, Model):
         CheckConstraint("patient_id IS NULL OR visit_code IS NOT NULL", name="booked_has_a_code"),
         CheckConstraint("holder_seat IS NULL OR holder_seat BETWEEN 1 AND 2", name="at_most_two_holds"),
         CheckConstraint(
-            "status <> 'held' OR (holder_account_id IS NULL) = (open_seat IS NOT NULL)", name="open_hold_has_a_seat"
+            "status <> 'held' OR (holder_account_id IS NULL) = (open_seat IS NOT NULL)",
+            name="open_hold_has_a_seat",
         ),
         CheckConstraint(
-            "holder_account_id IS NOT NULL OR holder_seat IS NULL OR holder_seat = 1", name="one_hold_without_sign_in"
+            "holder_account_id IS NOT NULL OR holder_seat IS NULL OR holder_seat = 1",
+            name="one_hold_without_sign_in",
         ),
         CheckConstraint("(status = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_says_when"),
         CheckConstraint("cancelled_by IN ('patient', 'hospital')", name="cancelled_by"),
@@ -178,7 +188,9 @@ class AppointmentEvent(Tenant, Model):
 
     __tablename__ = "appointment_event"
     __table_args__ = (
-        ForeignKeyConstraint(["hospital_id", "appointment_id"], ["appointment.hospital_id", "appointment.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "appointment_id"], ["appointment.hospital_id", "appointment.id"]
+        ),
         UniqueConstraint("hospital_id", "appointment_id", "version", name="uq_one_event_per_version"),
     )
     appointment_id: Mapped[uuid.UUID] = mapped_column(Uuid)

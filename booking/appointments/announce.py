@@ -1,0 +1,85 @@
+"""Which letters a change of an appointment puts into the outbox: to whom, over what, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from booking.appointments.models import Appointment
+from booking.appointments.reminders import plan
+from booking.directory.models import Policy
+from booking.outbox import Letter, put, supersede
+from booking.people.models import Account, Patient
+
+ALWAYS_FOR = timedelta(days=1)
+"""Cancellations and stops are worth telling for at least this long, also when the visit's time has passed."""
+
+
+def tell(
+    session: Session,
+    row: Appointment,
+    kind: str,
+    *,
+    policy: Policy,
+    now: datetime,
+    facts: dict[str, Any] | None = None,
+) -> int:
+    """Supersede the unsent letters about `row` and put those its new state asks for; return how many.
+
+    The booker gets the in-app letter, SMS, and e-mail when an address is kept; the patient's own phone, when it is
+    another one, gets the SMS too. Reminders follow the policy's ladder while the visit stands and the person wants them.
+    """
+    supersede(session, row.hospital_id, row.id)
+    account = session.get(Account, row.account_id) if row.account_id else None
+    patient = session.get(Patient, row.patient_id) if row.patient_id else None
+    ways: list[dict[str, Any]] = []
+    if account is not None:
+        channels = ["app", "sms", *(["email"] if account.email else [])]
+        wants = account.reminders_on
+        ways += [
+            {"channel": channel, "recipient": "account", "account_id": account.id, "wants": wants}
+            for channel in channels
+        ]
+    own = (
+        patient is not None
+        and patient.phone
+        and (account is None or patient.phone_hash != account.phone_hash)
+    )
+    if patient is not None and own:
+        ways.append(
+            {
+                "channel": "sms",
+                "recipient": "patient",
+                "patient_id": patient.id,
+                "wants": patient.reminders_on,
+            }
+        )
+    steps = [(kind, now)]
+    expires = row.starts_at
+    if row.status == "booked":
+        if row.remind:
+            steps += plan(
+                policy.reminders,
+                booked_at=now,
+                starts_at=row.starts_at,
+                zone=row.zone,
+                quiet_from=policy.quiet_from,
+                quiet_to=policy.quiet_to,
+            )
+    else:
+        expires = max(row.starts_at, now + ALWAYS_FOR)
+    letters = [
+        Letter(
+            step, due_at=due, expires_at=expires, facts=facts if step == kind else None, **_without_wants(way)
+        )
+        for step, due in steps
+        for way in ways
+        if step == kind or way["wants"]
+    ]
+    return put(session, row.hospital_id, letters, now=now, appointment_id=row.id, version=row.version)
+
+
+def _without_wants(way: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in way.items() if name != "wants"}

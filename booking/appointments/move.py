@@ -1,0 +1,130 @@
+"""Move an appointment to another place: one transaction, so that the patient always has exactly one of the two."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy.exc import IntegrityError
+
+from booking.appointments.announce import tell
+from booking.appointments.cancel import ensure_cancellable, own_appointment
+from booking.appointments.facts import ensure_on_sale, slot_facts
+from booking.appointments.keys import claim_key
+from booking.appointments.models import Appointment
+from booking.appointments.patient_rules import ensure_patient_may, lock_chart
+from booking.appointments.places import change_status, return_place, take_place
+from booking.appointments.rules import (
+    STATUS_NAMES,
+    MoveTooLate,
+    NotActive,
+    SameTime,
+    SlotFull,
+    is_late,
+    new_visit_code,
+)
+from booking.clock import db_now, local
+from booking.db import broken_constraint, db, retried, transaction
+from booking.directory.policy import cancel_deadline, current_policy, policy_version, regret_until
+from booking.schedule.queries import nearest
+from booking.staff.rules import Actor, ensure_may
+
+
+def move(
+    hospital_id: int,
+    appointment_id: uuid.UUID,
+    slot_id: uuid.UUID,
+    *,
+    actor: Actor,
+    reason: str = "",
+    key: str | None = None,
+) -> Appointment:
+    """Give a booked visit a place in another slot of the same hospital: same id, version + 1, the old place is free.
+
+    People may move until the deadline of the policy (and within the minutes to regret); staff until the visit is over.
+    The visit code stays. A repeat of the same move returns the same appointment. Raises SlotFull (`alternatives`),
+    SameTime, MoveTooLate, NotActive, AlreadyStarted, the refusals of `ensure_on_sale` and of the patient's limits,
+    NoSuchAppointment, NotAllowed, KeyReused.
+    """
+    ensure_may(actor, "move", hospital_id)
+    try:
+        return _move(hospital_id, appointment_id, slot_id, actor, reason, key)
+    except IntegrityError as problem:
+        if broken_constraint(problem) != "uq_one_visit_code_per_day":
+            raise
+        return _move(hospital_id, appointment_id, slot_id, actor, reason, key, fresh_code=True)
+    except SlotFull as full:
+        now = db_now(db.session())
+        around, doctor_id = full.facts["starts_at"], full.facts["doctor_id"]
+        full.facts["alternatives"] = nearest(hospital_id, now, around=around, doctor_id=doctor_id)
+        raise
+
+
+@retried
+def _move(
+    hospital_id: int,
+    appointment_id: uuid.UUID,
+    slot_id: uuid.UUID,
+    actor: Actor,
+    reason: str,
+    key: str | None,
+    fresh_code: bool = False,
+) -> Appointment:
+    body = {"appointment": appointment_id, "slot": slot_id}
+    with transaction() as session:
+        row = own_appointment(session, hospital_id, appointment_id, actor)
+        now = db_now(session)
+        if claim_key(session, hospital_id, key, "move", body, appointment_id, now):
+            return row
+        if row.status == "booked" and row.slot_id == slot_id:
+            if row.version > 2:
+                return row
+            raise SameTime()
+        ensure_cancellable(row, actor, now)
+        if row.status != "booked":
+            raise NotActive(status=STATUS_NAMES[row.status])
+        sold_under = policy_version(session, hospital_id, row.policy_version)
+        deadline = cancel_deadline(sold_under, row.visit_date, row.zone)
+        regret = regret_until(sold_under, row.booked_at) if row.booked_at else None
+        if not actor.is_staff and is_late(now, deadline, regret):
+            at = local(deadline, row.zone)
+            raise MoveTooLate(deadline=f"{at.month} 月 {at.day} 日 {at:%H:%M}")
+        facts = slot_facts(session, hospital_id, slot_id)
+        ensure_on_sale(facts, now, staff=actor.is_staff)
+        policy = current_policy(session, hospital_id)
+        assert row.patient_id is not None  # a booked appointment has a patient: a check constraint says so
+        lock_chart(session, hospital_id, row.patient_id)
+        wanted = Appointment(hospital_id=hospital_id, **facts.columns())
+        ensure_patient_may(session, policy, wanted, row.patient_id, except_id=row.id)
+        channel = None if actor.is_staff else "web"
+        old_place, old = row.place_id, _as_told(row)
+        new_place = take_place(
+            session, hospital_id, slot_id, row.id, now=now, held_until=None, channel=channel
+        )
+        if new_place is None:
+            raise SlotFull(
+                time=f"{facts.slot.starts_local:%H:%M}",
+                slot_id=slot_id,
+                doctor_id=facts.doctor.id,
+                starts_at=facts.slot.starts_at,
+                local_date=facts.clinic.local_date,
+            )
+        values = facts.columns() | {"place_id": new_place, "holds_place_id": new_place}
+        values["policy_version"] = policy.version
+        if fresh_code:
+            values["visit_code"] = new_visit_code()
+        told = {"from": old}
+        change_status(
+            session, row, "move", "booked", actor=actor, now=now, reason=reason, facts=told, **values
+        )
+        return_place(session, hospital_id, old_place, row.id)
+        tell(session, row, "moved", policy=policy, now=now, facts=told)
+    return row
+
+
+def _as_told(row: Appointment) -> dict[str, str]:
+    return {
+        "visit_date": row.visit_date.isoformat(),
+        "starts_local": f"{row.starts_local:%H:%M}",
+        "doctor": row.sold.get("doctor", ""),
+        "part": row.sold.get("part", ""),
+    }

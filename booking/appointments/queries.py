@@ -1,0 +1,478 @@
+"""What people and the desk see of appointments."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, or_, select
+
+from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
+from booking.appointments.rules import STATUS_NAMES, is_late, is_visit_code
+from booking.clock import db_now, local
+from booking.db import db
+from booking.directory.models import Campus, Doctor, Hospital, Policy, Practice
+from booking.directory.policy import cancel_deadline, regret_until
+from booking.people.models import Account, Patient
+from booking.people.rules import age, mask_name, mask_phone, phone_tail, plain_digits
+from booking.schedule.models import ClinicSession
+
+UPCOMING = ("booked", "arrived", "in_visit", "confirming")
+
+
+@dataclass(frozen=True)
+class AppointmentView:
+    """An appointment with what its pages and letters say. Names, fee and time are as sold; room and desk are as they are now.
+
+    Fees in cents; instants aware UTC; `starts_local` is wall time in `zone`. `patient_*` are empty for a hold.
+    """
+
+    hospital_id: int
+    id: uuid.UUID
+    ref: str
+    status: str
+    status_name: str
+    version: int
+    kind: str
+    visit_code: str
+    visit_date: date
+    starts_local: time
+    ends_local: time
+    zone: str
+    starts_at: datetime
+    ends_at: datetime
+    part: str
+    slot_id: uuid.UUID
+    session_id: uuid.UUID
+    doctor_id: uuid.UUID
+    department_id: uuid.UUID
+    doctor: str
+    doctor_title: str
+    doctor_slug: str
+    hospital: str
+    hospital_slug: str
+    hospital_phone: str
+    campus: str
+    address: str
+    transport: str
+    department: str
+    sensitive: bool
+    room: str
+    desk: str
+    kind_name: str
+    fee_name: str
+    fee_cents: int
+    account_id: int | None
+    patient_id: int | None
+    patient_name: str
+    patient_masked: str
+    patient_age: int | None
+    patient_sex: str
+    patient_phone: str
+    id_tail: str
+    booker_phone: str
+    complaint: str
+    remind: bool
+    held_until: datetime | None
+    extensions: int
+    may_extend: bool
+    created_at: datetime
+    booked_at: datetime | None
+    cancelled_at: datetime | None
+    cancelled_by: str
+    cancel_reason: str
+    cancelled_late: bool
+    arrived_at: datetime | None
+    arrived_late: bool
+    queue_number: int | None
+    stop_reason: str
+    cancel_deadline: datetime
+    deadline_passed: bool
+    regret_until: datetime | None
+    can_cancel: bool
+    can_move: bool
+    cancel_is_late: bool
+    arrive_minutes: int
+    late_minutes: int
+
+
+def _whole() -> Select[Any]:
+    return (
+        select(Appointment, Doctor, Hospital, Campus, ClinicSession, Policy, Patient, Account)
+        .join(Doctor, and_(Doctor.hospital_id == Appointment.hospital_id, Doctor.id == Appointment.doctor_id))
+        .join(Hospital, Hospital.id == Appointment.hospital_id)
+        .join(
+            ClinicSession,
+            and_(
+                ClinicSession.hospital_id == Appointment.hospital_id,
+                ClinicSession.id == Appointment.session_id,
+            ),
+        )
+        .join(
+            Practice,
+            and_(Practice.hospital_id == Appointment.hospital_id, Practice.id == ClinicSession.practice_id),
+        )
+        .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
+        .join(
+            Policy,
+            and_(Policy.hospital_id == Appointment.hospital_id, Policy.version == Appointment.policy_version),
+        )
+        .outerjoin(Patient, Patient.id == Appointment.patient_id)
+        .outerjoin(Account, Account.id == Appointment.account_id)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _views(query: Select[Any]) -> list[AppointmentView]:
+    now = db_now(db.session())
+    return [_view(now, *row) for row in db.session.execute(query)]
+
+
+def _view(
+    now: datetime,
+    row: Appointment,
+    doctor: Doctor,
+    hospital: Hospital,
+    campus: Campus,
+    clinic: ClinicSession,
+    policy: Policy,
+    patient: Patient | None,
+    account: Account | None,
+) -> AppointmentView:
+    sold = row.sold
+    deadline = cancel_deadline(policy, row.visit_date, row.zone)
+    regret = regret_until(policy, row.booked_at) if row.booked_at else None
+    standing = row.status == "booked" and row.starts_at > now
+    late = is_late(now, deadline, regret)
+    born = date.fromisoformat(patient.birth_date) if patient else None
+    return AppointmentView(
+        hospital_id=row.hospital_id,
+        id=row.id,
+        ref=f"{row.hospital_id}-{row.id.hex}",
+        status=row.status,
+        status_name=STATUS_NAMES[row.status],
+        version=row.version,
+        kind=row.kind,
+        visit_code=row.visit_code or "",
+        visit_date=row.visit_date,
+        starts_local=row.starts_local,
+        ends_local=row.ends_local,
+        zone=row.zone,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        part=sold.get("part", ""),
+        slot_id=row.slot_id,
+        session_id=row.session_id,
+        doctor_id=row.doctor_id,
+        department_id=row.department_id,
+        doctor=sold.get("doctor", doctor.name),
+        doctor_title=sold.get("title", doctor.title),
+        doctor_slug=doctor.slug,
+        hospital=sold.get("hospital", hospital.name),
+        hospital_slug=hospital.slug,
+        hospital_phone=campus.phone or hospital.phone,
+        campus=sold.get("campus", campus.name),
+        address=sold.get("address", campus.address),
+        transport=campus.transport or hospital.transport,
+        department=sold.get("department", ""),
+        sensitive=bool(sold.get("sensitive")),
+        room=clinic.room,
+        desk=campus.desk,
+        kind_name=sold.get("kind", ""),
+        fee_name=sold.get("fee_name", ""),
+        fee_cents=int(sold.get("fee_cents", 0)),
+        account_id=row.account_id,
+        patient_id=row.patient_id,
+        patient_name=patient.name if patient else "",
+        patient_masked=mask_name(patient.name) if patient else "",
+        patient_age=age(born, local(now, row.zone).date()) if born else None,
+        patient_sex=patient.sex if patient else "",
+        patient_phone=(patient.phone or "") if patient else "",
+        id_tail=(patient.id_number or "")[-4:] if patient else "",
+        booker_phone=account.phone if account else "",
+        complaint=row.complaint or "",
+        remind=row.remind,
+        held_until=row.held_until,
+        extensions=row.extensions,
+        may_extend=row.status == "held" and row.extensions < policy.hold_extensions,
+        created_at=row.created_at,
+        booked_at=row.booked_at,
+        cancelled_at=row.cancelled_at,
+        cancelled_by=row.cancelled_by or "",
+        cancel_reason=row.cancel_reason,
+        cancelled_late=row.cancelled_late,
+        arrived_at=row.arrived_at,
+        arrived_late=row.arrived_late,
+        queue_number=row.queue_number,
+        stop_reason=clinic.stop_reason if clinic.status == "stopped" else "",
+        cancel_deadline=deadline,
+        deadline_passed=now > deadline,
+        regret_until=regret,
+        can_cancel=standing,
+        can_move=standing and not late,
+        cancel_is_late=late,
+        arrive_minutes=policy.arrive_minutes,
+        late_minutes=policy.late_minutes,
+    )
+
+
+def appointment(hospital_id: int, appointment_id: uuid.UUID) -> AppointmentView | None:
+    """Return one appointment, or None."""
+    found = _views(_whole().where(Appointment.hospital_id == hospital_id, Appointment.id == appointment_id))
+    return found[0] if found else None
+
+
+TABS: dict[str, tuple[str, ...]] = {
+    "coming": UPCOMING,
+    "past": ("fulfilled", "no_show", "excused"),
+    "cancelled": ("cancelled",),
+}
+
+
+def of_account(account_id: int, tab: str = "coming") -> list[AppointmentView]:
+    """Return what an account booked: `coming` (soonest first), `past` or `cancelled` (newest first).
+
+    A visit whose time is over counts as past even when nobody has marked it.
+    """
+    now = db_now(db.session())
+    over = Appointment.ends_at <= now - timedelta(hours=6)
+    query = _whole().where(Appointment.account_id == account_id)
+    if tab == "past":
+        query = query.where(
+            or_(Appointment.status.in_(TABS["past"]), and_(Appointment.status.in_(UPCOMING), over))
+        )
+    else:
+        query = query.where(Appointment.status.in_(TABS.get(tab, UPCOMING)))
+        if tab == "coming":
+            query = query.where(~over)
+    order = Appointment.starts_at if tab == "coming" else Appointment.starts_at.desc()
+    return _views(query.order_by(order).limit(100))
+
+
+def next_of_account(account_id: int) -> AppointmentView | None:
+    """Return the account's next standing visit, or None."""
+    now = db_now(db.session())
+    query = _whole().where(
+        Appointment.account_id == account_id, Appointment.status.in_(UPCOMING), Appointment.ends_at > now
+    )
+    found = _views(query.order_by(Appointment.starts_at).limit(1))
+    return found[0] if found else None
+
+
+def live_holds(holder: str, account_id: int | None = None) -> list[AppointmentView]:
+    """Return the live holds of a browser (and of the account signed in there), the one that ends first ahead."""
+    now = db_now(db.session())
+    mine = Appointment.holder == holder
+    if account_id is not None:
+        mine = or_(mine, Appointment.holder_account_id == account_id)
+    query = _whole().where(mine, Appointment.status == "held", Appointment.held_until > now)
+    return _views(query.order_by(Appointment.held_until))
+
+
+def find(code: str, tail: str) -> tuple[int, uuid.UUID] | None:
+    """Return (hospital_id, id) of the visit with this code and these last four digits of the booker's or patient's phone.
+
+    Visits up to seven days back are found; every mismatch is the same None.
+    """
+    code, tail = plain_digits(code), plain_digits(tail)
+    if not is_visit_code(code) or len(tail) != 4:
+        return None
+    since = local(db_now(db.session()), "Asia/Shanghai").date() - timedelta(days=7)
+    rows = db.session.execute(
+        select(Appointment, Patient, Account)
+        .outerjoin(Patient, Patient.id == Appointment.patient_id)
+        .outerjoin(Account, Account.id == Appointment.account_id)
+        .where(Appointment.visit_code == code, Appointment.visit_date >= since)
+        .order_by(Appointment.visit_date.desc())
+    )
+    for row, patient, account in rows:
+        phones = [one.phone for one in (patient, account) if one is not None and one.phone]
+        if any(phone_tail(phone) == tail for phone in phones):
+            return row.hospital_id, row.id
+    return None
+
+
+@dataclass(frozen=True)
+class DayLine:
+    """One line of the desk's day list; names masked, phones by their tail."""
+
+    id: uuid.UUID
+    status: str
+    status_name: str
+    starts_local: time
+    ends_local: time
+    part: str
+    doctor: str
+    doctor_id: uuid.UUID
+    department: str
+    room: str
+    patient_masked: str
+    patient_age: int | None
+    patient_sex: str
+    phone_tail: str
+    phone_masked: str
+    visit_code: str
+    queue_number: int | None
+    arrived_at: datetime | None
+    arrived_late: bool
+    zone: str
+
+
+def day_list(
+    hospital_id: int,
+    on_date: date,
+    *,
+    doctor_id: uuid.UUID | None = None,
+    session_id: uuid.UUID | None = None,
+    status: str | None = None,
+    q: str = "",
+) -> list[DayLine]:
+    """Return the visits of a date with a patient, in time order; `q` is a visit code, a phone tail or a part of a name."""
+    query = (
+        select(Appointment, ClinicSession.room, Patient, Account)
+        .join(
+            ClinicSession,
+            and_(
+                ClinicSession.hospital_id == Appointment.hospital_id,
+                ClinicSession.id == Appointment.session_id,
+            ),
+        )
+        .join(Patient, Patient.id == Appointment.patient_id)
+        .outerjoin(Account, Account.id == Appointment.account_id)
+        .where(
+            Appointment.hospital_id == hospital_id,
+            Appointment.visit_date == on_date,
+            Appointment.status.not_in(("held", "expired")),
+        )
+        .order_by(Appointment.starts_at, Appointment.id)
+    )
+    if doctor_id is not None:
+        query = query.where(Appointment.doctor_id == doctor_id)
+    if session_id is not None:
+        query = query.where(Appointment.session_id == session_id)
+    if status:
+        query = query.where(Appointment.status == status)
+    lines = []
+    wanted = q.strip()
+    digits = plain_digits(wanted)
+    for row, room, patient, account in db.session.execute(query):
+        phones = [phone for phone in (patient.phone, account.phone if account else None) if phone]
+        if wanted and not (
+            (digits and row.visit_code == digits)
+            or (len(digits) == 4 and any(phone.endswith(digits) for phone in phones))
+            or wanted in patient.name
+        ):
+            continue
+        lines.append(_day_line(row, room, patient, phones, on_date))
+    return lines
+
+
+def _day_line(row: Appointment, room: str, patient: Patient, phones: list[str], on_date: date) -> DayLine:
+    return DayLine(
+        row.id,
+        row.status,
+        STATUS_NAMES[row.status],
+        row.starts_local,
+        row.ends_local,
+        row.sold.get("part", ""),
+        row.sold.get("doctor", ""),
+        row.doctor_id,
+        row.sold.get("department", ""),
+        room,
+        mask_name(patient.name),
+        age(date.fromisoformat(patient.birth_date), on_date),
+        patient.sex,
+        phone_tail(phones[0]) if phones else "",
+        mask_phone(phones[0]) if phones else "",
+        row.visit_code or "",
+        row.queue_number,
+        row.arrived_at,
+        row.arrived_late,
+        row.zone,
+    )
+
+
+def by_code(hospital_id: int, code: str, on_date: date) -> uuid.UUID | None:
+    """Return the id of the visit with this code in a hospital: that of the date first, else the nearest other date."""
+    code = plain_digits(code)
+    if not is_visit_code(code):
+        return None
+    rows = db.session.execute(
+        select(Appointment.id, Appointment.visit_date).where(
+            Appointment.hospital_id == hospital_id, Appointment.visit_code == code
+        )
+    ).all()
+    near = sorted(rows, key=lambda row: abs((row.visit_date - on_date).days))
+    return near[0].id if near else None
+
+
+@dataclass(frozen=True)
+class StopPreview:
+    """Whom a stop would touch: `people` in time order, how many are 65 or older, how many have arrived, how many holds."""
+
+    people: list[DayLine]
+    holds: int
+
+    @property
+    def count(self) -> int:
+        return len(self.people)
+
+    @property
+    def elders(self) -> int:
+        return sum((line.patient_age or 0) >= 65 for line in self.people)
+
+    @property
+    def arrived(self) -> int:
+        return sum(line.status in ("arrived", "in_visit") for line in self.people)
+
+    @property
+    def without_phone(self) -> int:
+        return sum(not line.phone_tail for line in self.people)
+
+
+def stop_preview(hospital_id: int, session_id: uuid.UUID) -> StopPreview:
+    """Return who would be told when a session stops now."""
+    clinic = db.session.get_one(ClinicSession, (hospital_id, session_id))
+    lines = day_list(hospital_id, clinic.local_date, session_id=session_id)
+    people = [line for line in lines if line.status in ACTIVE]
+    held = db.session.scalars(
+        select(Appointment.id).where(
+            Appointment.hospital_id == hospital_id,
+            Appointment.session_id == session_id,
+            Appointment.status == "held",
+        )
+    ).all()
+    return StopPreview(people, len(held))
+
+
+def stopped_people(hospital_id: int, session_id: uuid.UUID) -> list[DayLine]:
+    """Return who was cancelled by the stop of a session."""
+    clinic = db.session.get_one(ClinicSession, (hospital_id, session_id))
+    lines = day_list(hospital_id, clinic.local_date, session_id=session_id, status="cancelled")
+    stopped = set(
+        db.session.scalars(
+            select(AppointmentEvent.appointment_id).where(
+                AppointmentEvent.hospital_id == hospital_id,
+                AppointmentEvent.verb == "stop",
+                AppointmentEvent.appointment_id.in_([line.id for line in lines]),
+            )
+        )
+    )
+    return [line for line in lines if line.id in stopped]
+
+
+def events_of(hospital_id: int, appointment_ids: Iterable[uuid.UUID]) -> list[AppointmentEvent]:
+    """Return the history of appointments, oldest first."""
+    return list(
+        db.session.scalars(
+            select(AppointmentEvent)
+            .where(
+                AppointmentEvent.hospital_id == hospital_id,
+                AppointmentEvent.appointment_id.in_(list(appointment_ids)),
+            )
+            .order_by(AppointmentEvent.at, AppointmentEvent.version)
+        )
+    )

@@ -1,0 +1,391 @@
+"""Hold a place, extend or release the hold, confirm it: each one transaction, decided by the database."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from booking.appointments.announce import tell
+from booking.appointments.facts import SlotFacts, ensure_on_sale, slot_facts
+from booking.appointments.keys import claim_key
+from booking.appointments.models import Appointment
+from booking.appointments.patient_rules import ensure_patient_may, lock_chart
+from booking.appointments.places import (
+    add_event,
+    change_status,
+    end_hold,
+    end_stale_holds,
+    lock_appointment,
+    take_place,
+)
+from booking.appointments.rules import (
+    STATUS_NAMES,
+    HoldExpired,
+    NoSuchAppointment,
+    NotActive,
+    NotLinked,
+    SessionStopped,
+    SignInFirst,
+    SlotFull,
+    TooManyHolds,
+    hold_ends,
+    new_visit_code,
+    open_seats,
+)
+from booking.clock import db_now
+from booking.db import broken_constraint, db, new_id, retried, transaction
+from booking.directory.models import Policy
+from booking.directory.policy import current_policy, policy_version
+from booking.people.models import Account, PatientLink
+from booking.schedule.models import ClinicSession, Place
+from booking.schedule.queries import nearest
+from booking.staff.rules import Actor, ensure_may
+
+SEATS = (1, 2)
+_SEAT_RULES = {
+    "uq_one_hold_per_holder_seat",
+    "uq_one_hold_per_account_seat",
+    "uq_one_open_hold_per_session_seat",
+}
+
+
+def hold(
+    hospital_id: int,
+    slot_id: uuid.UUID,
+    *,
+    holder: str,
+    actor: Actor,
+    answer_id: int | None = None,
+    generous: bool = False,
+    key: str | None = None,
+) -> Appointment:
+    """Hold a place of a slot for the browser `holder` (hash of its key) and return the appointment in status held.
+
+    The hold lasts the policy's minutes; ten for a first-time holder and when `generous` (large print). It has no patient
+    until it is confirmed. The same holder and slot again, and the same `key`, give the same hold. `answer_id` is the
+    answer the person came from.
+
+    Raises SlotFull (facts: `alternatives`, three nearest open slots), NotReleased, BookingClosed, SessionStopped,
+    SignInFirst, TooManyHolds, KeyReused, NotFound, NotAllowed.
+    """
+    ensure_may(actor, "hold", hospital_id)
+    for left in (4, 3, 2, 1, 0):
+        try:
+            return _hold(hospital_id, slot_id, holder, actor, answer_id, generous, key)
+        except IntegrityError as problem:
+            rule = broken_constraint(problem)
+            if (
+                rule == "uq_one_hold_per_holder_and_slot"
+            ):  # the other half of a double click was faster: its hold is ours
+                mine = _live_hold(db.session(), hospital_id, holder, slot_id)
+                if mine is not None:
+                    return mine
+            elif rule not in _SEAT_RULES:
+                raise
+            if not left:
+                raise TooManyHolds() from problem
+        except SlotFull as full:
+            full.facts["alternatives"] = nearest(
+                hospital_id,
+                db_now(db.session()),
+                around=full.facts["starts_at"],
+                doctor_id=full.facts["doctor_id"],
+            )
+            raise
+    raise AssertionError("unreachable")
+
+
+@retried
+def _hold(
+    hospital_id: int,
+    slot_id: uuid.UUID,
+    holder: str,
+    actor: Actor,
+    answer_id: int | None,
+    generous: bool,
+    key: str | None,
+) -> Appointment:
+    appointment_id = new_id()
+    with transaction() as session:
+        now = db_now(session)
+        facts = slot_facts(session, hospital_id, slot_id)
+        mine = _live_hold(session, hospital_id, holder, slot_id, now)
+        if mine is not None:
+            return mine
+        known = claim_key(
+            session, hospital_id, key, "hold", {"slot": slot_id, "holder": holder}, appointment_id, now
+        )
+        if known is not None:
+            return session.get_one(Appointment, (hospital_id, known))
+        ensure_on_sale(facts, now)
+        policy = current_policy(session, hospital_id)
+        opening = facts.clinic.release_at + timedelta(minutes=policy.sign_in_first_minutes)
+        if actor.account_id is None and now < opening:
+            raise SignInFirst(slot_id=slot_id)
+        end_stale_holds(session, hospital_id, now, holder=holder, account_id=actor.account_id)
+        seat, open_seat = _seats(session, facts, policy, holder, actor, now)
+        first_time = generous or _is_first_time(session, hospital_id, actor)
+        until = hold_ends(now, policy.hold_minutes_first if first_time else policy.hold_minutes)
+        place_id = take_place(session, hospital_id, slot_id, appointment_id, now=now, held_until=until)
+        if place_id is None:
+            raise SlotFull(
+                time=f"{facts.slot.starts_local:%H:%M}",
+                slot_id=slot_id,
+                doctor_id=facts.doctor.id,
+                starts_at=facts.slot.starts_at,
+                local_date=facts.clinic.local_date,
+            )
+        session.execute(
+            insert(Appointment).values(
+                hospital_id=hospital_id,
+                id=appointment_id,
+                status="held",
+                version=1,
+                place_id=place_id,
+                holds_place_id=place_id,
+                holder=holder,
+                holder_account_id=actor.account_id,
+                holder_seat=seat,
+                open_seat=open_seat,
+                held_until=until,
+                source_answer_id=answer_id,
+                created_at=now,
+                **facts.columns() | {"policy_version": policy.version},
+            )
+        )
+        row = session.get_one(Appointment, (hospital_id, appointment_id))
+        add_event(session, row, "hold", None, "held", 1, actor=actor, now=now)
+    return row
+
+
+def _live_hold(
+    session: Session, hospital_id: int, holder: str, slot_id: uuid.UUID, now: datetime | None = None
+) -> Appointment | None:
+    now = now or db_now(session)
+    return session.scalars(
+        select(Appointment).where(
+            Appointment.hospital_id == hospital_id,
+            Appointment.holder == holder,
+            Appointment.slot_id == slot_id,
+            Appointment.status == "held",
+            Appointment.held_until > now,
+        )
+    ).first()
+
+
+def _seats(
+    session: Session, facts: SlotFacts, policy: Policy, holder: str, actor: Actor, now: datetime
+) -> tuple[int, int | None]:
+    """Choose the numbers of this hold under its caps; the unique indexes decide when two choose the same at once."""
+    mine = Appointment.holder == holder
+    if actor.account_id is not None:
+        mine = or_(mine, Appointment.holder_account_id == actor.account_id)
+    held = set(
+        session.scalars(
+            select(Appointment.holder_seat).where(
+                Appointment.hospital_id == facts.slot.hospital_id, Appointment.status == "held", mine
+            )
+        )
+    )
+    most = min(policy.holds_per_person, len(SEATS)) if actor.account_id is not None else 1
+    free = [seat for seat in SEATS[:most] if seat not in held]
+    if not free or len(held) >= most:
+        raise TooManyHolds()
+    if actor.account_id is not None:
+        return free[0], None
+    capacity = session.scalar(
+        select(func.count()).where(
+            Place.hospital_id == facts.slot.hospital_id,
+            Place.session_id == facts.clinic.id,
+            Place.withdrawn.is_(False),
+            Place.channel == "web",
+        )
+    )
+    taken = set(
+        session.scalars(
+            select(Appointment.open_seat).where(
+                Appointment.hospital_id == facts.slot.hospital_id,
+                Appointment.session_id == facts.clinic.id,
+                Appointment.status == "held",
+                Appointment.open_seat.is_not(None),
+            )
+        )
+    )
+    cap = open_seats(capacity or 0, policy.anonymous_share)
+    unused = [seat for seat in range(1, cap + 1) if seat not in taken]
+    if not unused:
+        stale = end_stale_holds(session, facts.slot.hospital_id, now, limit=50)
+        if not stale:
+            raise SignInFirst(slot_id=facts.slot.id)
+        return _seats(session, facts, policy, holder, actor, now)
+    return free[0], random.choice(unused)
+
+
+def _is_first_time(session: Session, hospital_id: int, actor: Actor) -> bool:
+    if actor.account_id is None:
+        return True
+    before = exists().where(Appointment.account_id == actor.account_id, Appointment.status != "held")
+    return not session.scalar(select(before))
+
+
+def _own_hold(
+    session: Session, hospital_id: int, appointment_id: uuid.UUID, holder: str, actor: Actor
+) -> Appointment:
+    """Lock a hold that belongs to this browser or this account; anybody else's does not exist for them."""
+    row = lock_appointment(session, hospital_id, appointment_id)
+    theirs = row is not None and (
+        row.holder == holder
+        or (actor.account_id is not None and actor.account_id in (row.holder_account_id, row.account_id))
+    )
+    if row is None or not theirs:
+        raise NoSuchAppointment()
+    return row
+
+
+@retried
+def extend_hold(hospital_id: int, appointment_id: uuid.UUID, *, holder: str, actor: Actor) -> Appointment:
+    """Give a live hold its minutes again (WCAG 2.2.1); as often as the policy says, once by default.
+
+    A repeat after that changes nothing and returns the hold. Raises HoldExpired, NoSuchAppointment.
+    """
+    ensure_may(actor, "extend_hold", hospital_id)
+    with transaction() as session:
+        row = _own_hold(session, hospital_id, appointment_id, holder, actor)
+        now = db_now(session)
+        if row.status != "held" or row.held_until is None or row.held_until <= now:
+            raise HoldExpired(slot_id=row.slot_id)
+        policy = policy_version(session, hospital_id, row.policy_version)
+        if row.extensions < policy.hold_extensions:
+            until = max(row.held_until, now) + timedelta(minutes=policy.hold_minutes)
+            session.execute(
+                update(Appointment)
+                .where(
+                    Appointment.hospital_id == hospital_id,
+                    Appointment.id == row.id,
+                    Appointment.status == "held",
+                )
+                .values(held_until=until, extensions=row.extensions + 1)
+            )
+            session.execute(
+                update(Place)
+                .where(
+                    Place.hospital_id == hospital_id, Place.id == row.place_id, Place.appointment_id == row.id
+                )
+                .values(held_until=until)
+            )
+            session.refresh(row)
+    return row
+
+
+@retried
+def release_hold(hospital_id: int, appointment_id: uuid.UUID, *, holder: str, actor: Actor) -> None:
+    """Give a hold back at once; a repeat, or a hold that has run out, changes nothing."""
+    ensure_may(actor, "release_hold", hospital_id)
+    with transaction() as session:
+        row = _own_hold(session, hospital_id, appointment_id, holder, actor)
+        if row.status == "held":
+            end_hold(session, row, "release", actor=actor, now=db_now(session))
+
+
+def confirm(
+    hospital_id: int,
+    appointment_id: uuid.UUID,
+    *,
+    holder: str,
+    actor: Actor,
+    patient_id: int,
+    complaint: str = "",
+    remind: bool = True,
+    key: str | None = None,
+) -> Appointment:
+    """Turn a live hold into a booking for one of the account's patients; return the appointment in status booked.
+
+    A live hold may be confirmed after booking closed. A repeat (double click, lost answer, same `key`) returns the same
+    appointment. Letters are put in the same transaction.
+
+    Raises HoldExpired (facts: slot_id), SessionStopped, NotLinked, AlreadyBooked, Overlap, SameDepartment, DayLimit,
+    KeyReused, NoSuchAppointment, NotAllowed.
+    """
+    ensure_may(actor, "confirm", hospital_id)
+    for left in (4, 3, 2, 1, 0):
+        try:
+            return _confirm(hospital_id, appointment_id, holder, actor, patient_id, complaint, remind, key)
+        except IntegrityError as problem:
+            if broken_constraint(problem) != "uq_one_visit_code_per_day" or not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+@retried
+def _confirm(
+    hospital_id: int,
+    appointment_id: uuid.UUID,
+    holder: str,
+    actor: Actor,
+    patient_id: int,
+    complaint: str,
+    remind: bool,
+    key: str | None,
+) -> Appointment:
+    body: dict[str, Any] = {"appointment": appointment_id, "patient": patient_id, "complaint": complaint}
+    with transaction() as session:
+        row = _own_hold(session, hospital_id, appointment_id, holder, actor)
+        now = db_now(session)
+        if claim_key(session, hospital_id, key, "confirm", body, appointment_id, now) is not None:
+            return row
+        if row.status in ("booked", "arrived", "in_visit") and row.account_id == actor.account_id:
+            return row  # the second half of a double click
+        _ensure_live(session, row, now)
+        if not _is_linked(session, actor.account_id, patient_id):
+            raise NotLinked()
+        policy = policy_version(session, hospital_id, row.policy_version)
+        lock_chart(session, hospital_id, patient_id)
+        ensure_patient_may(session, policy, row, patient_id)
+        change_status(
+            session,
+            row,
+            "confirm",
+            "booked",
+            actor=actor,
+            now=now,
+            patient_id=patient_id,
+            account_id=actor.account_id,
+            visit_code=new_visit_code(),
+            booked_at=now,
+            complaint=complaint.strip() or None,
+            remind=remind,
+            holder_seat=None,
+            open_seat=None,
+        )
+        session.execute(
+            update(Place)
+            .where(Place.hospital_id == hospital_id, Place.id == row.place_id, Place.appointment_id == row.id)
+            .values(held_until=None)
+        )
+        session.execute(
+            update(Account).where(Account.id == actor.account_id).values(last_patient_id=patient_id)
+        )
+        tell(session, row, "confirmed", policy=policy, now=now)
+    return row
+
+
+def _ensure_live(session: Session, row: Appointment, now: datetime) -> None:
+    if row.status == "held" and row.held_until is not None and row.held_until > now:
+        return
+    clinic = session.get_one(ClinicSession, (row.hospital_id, row.session_id))
+    if clinic.status == "stopped":
+        raise SessionStopped(doctor_id=row.doctor_id, local_date=row.visit_date)
+    if row.status in ("held", "expired"):
+        raise HoldExpired(slot_id=row.slot_id, doctor_id=row.doctor_id, local_date=row.visit_date)
+    raise NotActive(status=STATUS_NAMES[row.status], appointment_id=row.id)
+
+
+def _is_linked(session: Session, account_id: int | None, patient_id: int) -> bool:
+    link = session.get(PatientLink, (account_id, patient_id)) if account_id is not None else None
+    return link is not None and link.ended_at is None

@@ -1,0 +1,197 @@
+"""Stop a session (停诊): total, and nobody is left without a letter; and reopen it for whoever comes next."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from booking.appointments.announce import tell
+from booking.appointments.models import ACTIVE, Appointment
+from booking.appointments.places import change_status, end_hold, return_place
+from booking.clock import db_now
+from booking.db import retried, transaction
+from booking.directory.policy import policy_version
+from booking.errors import BadInput, NotFound
+from booking.schedule.models import ClinicSession, Place
+from booking.schedule.rules import SessionOver
+from booking.staff.rules import Actor, ensure_may
+from booking.staff.trail import record
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How many visits were cancelled, and how many letters tell about it; `again` when it was stopped before."""
+
+    count: int
+    letters: int
+    again: bool
+
+
+@retried
+def stop_session(
+    hospital_id: int, session_id: uuid.UUID, *, actor: Actor, reason: str, note: str = ""
+) -> Stopped:
+    """Stop a session: it sells nothing any more, every active appointment in it is cancelled by the hospital and told.
+
+    `reason` is what patients read, `note` stays inside. A repeat changes nothing. Raises BadInput, SessionOver when the
+    session has ended, NotFound, NotAllowed.
+
+    Total also against holds that arrive at the same moment: free places are closed first (taking a place requires it
+    open), then the active appointments are ended, until no open place is left.
+    """
+    ensure_may(actor, "stop_session", hospital_id)
+    reason = reason.strip()
+    if not reason:
+        raise BadInput("请填写停诊原因", errors={"reason": "请填写停诊原因，患者会看到"})
+    with transaction() as session:
+        clinic = session.get(ClinicSession, (hospital_id, session_id), with_for_update=True)
+        if clinic is None:
+            raise NotFound("没有找到这个班次。")
+        if clinic.status == "stopped":
+            return Stopped(clinic.stopped_count, 0, True)
+        now = db_now(session)
+        if clinic.status == "finished" or clinic.ends_at <= now:
+            raise SessionOver()
+        clinic.status, clinic.stop_reason, clinic.stop_note = "stopped", reason[:200], note.strip()[:200]
+        clinic.stopped_at, clinic.version = now, clinic.version + 1
+        clinic.changed_at, clinic.changed_by = now, actor.name
+        session.flush()
+        count = letters = 0
+        while True:
+            _close_free_places(session, hospital_id, session_id)
+            ended, told = _end_all(session, hospital_id, session_id, actor, reason, now)
+            count, letters = count + ended, letters + told
+            if not _open_places(session, hospital_id, session_id):
+                break
+        session.execute(
+            update(ClinicSession)
+            .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)
+            .values(stopped_count=count)
+        )
+        change = {"cancelled": count, "letters": letters}
+        record(
+            session,
+            hospital_id,
+            actor,
+            "stop_session",
+            "session",
+            session_id,
+            now=now,
+            change=change,
+            reason=reason,
+        )
+    return Stopped(count, letters, False)
+
+
+def _close_free_places(session: Session, hospital_id: int, session_id: uuid.UUID) -> None:
+    session.execute(
+        update(Place)
+        .where(
+            Place.hospital_id == hospital_id,
+            Place.session_id == session_id,
+            Place.open.is_(True),
+            Place.appointment_id.is_(None),
+        )
+        .values(open=False)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _open_places(session: Session, hospital_id: int, session_id: uuid.UUID) -> int:
+    return (
+        session.scalar(
+            select(func.count()).where(
+                Place.hospital_id == hospital_id, Place.session_id == session_id, Place.open.is_(True)
+            )
+        )
+        or 0
+    )
+
+
+def _end_all(
+    session: Session, hospital_id: int, session_id: uuid.UUID, actor: Actor, reason: str, now: datetime
+) -> tuple[int, int]:
+    rows = list(
+        session.scalars(
+            select(Appointment)
+            .where(
+                Appointment.hospital_id == hospital_id,
+                Appointment.session_id == session_id,
+                Appointment.status.in_(ACTIVE),
+            )
+            .order_by(Appointment.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
+    count = letters = 0
+    for row in rows:
+        if row.status == "held":
+            end_hold(session, row, "stop", actor=actor, now=now, reason=reason)
+            continue
+        place_id = row.place_id
+        change_status(
+            session,
+            row,
+            "stop",
+            "cancelled",
+            actor=actor,
+            now=now,
+            reason=reason,
+            holds_place_id=None,
+            cancelled_at=now,
+            cancelled_by="hospital",
+            cancel_reason=reason,
+        )
+        return_place(session, hospital_id, place_id, row.id)
+        policy = policy_version(session, hospital_id, row.policy_version)
+        letters += tell(session, row, "stopped", policy=policy, now=now, facts={"reason": reason})
+        count += 1
+    return count, letters
+
+
+@retried
+def reopen_session(hospital_id: int, session_id: uuid.UUID, *, actor: Actor) -> int:
+    """Publish a stopped session again; return how many free places opened. Cancelled visits stay cancelled.
+
+    Raises SessionOver when it is not stopped or has ended, NotFound, NotAllowed.
+    """
+    ensure_may(actor, "reopen_session", hospital_id)
+    with transaction() as session:
+        clinic = session.get(ClinicSession, (hospital_id, session_id), with_for_update=True)
+        if clinic is None:
+            raise NotFound("没有找到这个班次。")
+        now = db_now(session)
+        if clinic.status != "stopped" or clinic.ends_at <= now:
+            raise SessionOver("这个班次没有停诊，或已经结束，不能恢复。")
+        clinic.status = "running" if clinic.starts_at <= now else "published"
+        clinic.stopped_at, clinic.version = None, clinic.version + 1
+        clinic.changed_at, clinic.changed_by = now, actor.name
+        session.flush()
+        done = session.execute(
+            update(Place)
+            .where(
+                Place.hospital_id == hospital_id,
+                Place.session_id == session_id,
+                Place.withdrawn.is_(False),
+                Place.appointment_id.is_(None),
+            )
+            .values(open=True)
+            .execution_options(synchronize_session=False)
+        )
+        opened = int(getattr(done, "rowcount", 0))
+        record(
+            session,
+            hospital_id,
+            actor,
+            "reopen_session",
+            "session",
+            session_id,
+            now=now,
+            change={"places": opened},
+        )
+    return opened
