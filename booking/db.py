@@ -146,8 +146,8 @@ def transaction() -> Iterator[Session]:
     On SQLite the transaction is IMMEDIATE, because a deferred one that has read cannot always become a writer.
     """
     session: Session = db.session()
+    session.expunge_all()  # first: a rollback would empty the rows a caller still reads
     session.rollback()
-    session.expunge_all()
     session.info.pop("after_commit", None)
     session.connection(execution_options={"immediate": True})
     try:
