@@ -68,6 +68,8 @@ def check_hospital(row: Row, source: str) -> Entry | Refused:
     values = entry.values
     values["name"] = name = values.get("name") or values.get("hospital", "")
     if problem := hospital_problem(name):
+        if name:
+            problem = f"「{' '.join(name.split())[:40]}」{problem}"
         return Refused(
             row.number, "name", problem, "写一家医疗机构的全称，例如某某医院、某某卫生院；或删去这一行"
         )

@@ -129,11 +129,11 @@ def _store_answers(
 
 
 def _store_tags(session: Session, work: Sequence[tuple[QuestionEntry, Question]]) -> None:
-    names = {name for entry, _ in work for name in entry.tags}
+    names = dict.fromkeys(name for entry, _ in work for name in entry.tags)
     if not names:
         return
-    tags = {tag.name: tag for tag in session.scalars(select(Tag).where(Tag.name.in_(names)))}
-    for name in sorted(names - set(tags)):
+    tags = {tag.name: tag for tag in session.scalars(select(Tag).where(Tag.name.in_(list(names))))}
+    for name in [name for name in names if name not in tags]:
         slug = slug_of(name)
         taken = set(session.scalars(select(Tag.slug).where(Tag.slug.startswith(slug, autoescape=True))))
         tags[name] = Tag(name=name, slug=numbered(slug, taken, 80))

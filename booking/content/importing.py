@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,17 @@ from booking.content.report import Refused, RefusedFile, Report
 from booking.db import transaction
 from booking.errors import BadInput, Refusal
 
-Step = tuple[Any, dict[str, Any]]
-"""A checked entry (or Refused) and the row as it came in."""
+KEPT = 1000
+"""Refusals kept in memory for the report; the file of refused rows has them all."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A checked entry (or Refused), the row as it came in, and what the file calls our columns."""
+
+    entry: Any
+    raw: dict[str, Any]
+    headings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,10 +136,11 @@ def import_file(
 def _steps(kind: Kind, text: Any, form: Form, source: str) -> Iterator[Step]:
     if form.form == "page":
         for entry in question_rows.check_page(read_page(text), source):
-            yield entry, {"title": entry.title if isinstance(entry, QuestionEntry) else ""}
+            yield Step(entry, {"title": entry.title if isinstance(entry, QuestionEntry) else ""})
         return
     for row in read_rows(text, form, kind.columns):
-        yield Refused(row.number, *row.problem) if row.problem else kind.check(row, source), row.raw
+        entry = Refused(row.number, *row.problem) if row.problem else kind.check(row, source)
+        yield Step(entry, row.raw, row.headings)
 
 
 def _begin(kind: str, digest: str) -> tuple[int, dict[str, int]]:
@@ -149,19 +159,19 @@ def _begin(kind: str, digest: str) -> tuple[int, dict[str, int]]:
 
 def _note_again(run: _Run, step: Step) -> None:
     """A row of the earlier, interrupted run: counted already; its refusal is told again so that the report is whole."""
-    entry, raw = step
-    if isinstance(entry, Refused):
-        _refuse(run, entry, raw, counted=True)
+    if isinstance(step.entry, Refused):
+        _refuse(run, step.entry, step, counted=True)
     elif isinstance(run.shelf, Shelf):
-        _repeated(run.shelf, entry)
+        _repeated(run.shelf, step.entry)
 
 
-def _refuse(run: _Run, refused: Refused, raw: dict[str, Any], counted: bool = False) -> None:
+def _refuse(run: _Run, refused: Refused, step: Step, counted: bool = False) -> None:
     if not counted:
         run.report.counts["refused"] += 1
-    if len(run.report.refused) < 1000:
+    refused = replace(refused, column=step.headings.get(refused.column, refused.column))
+    if len(run.report.refused) < KEPT:
         run.report.refused.append(refused)
-    run.out.write(refused, raw)
+    run.out.write(refused, step.raw)
 
 
 def _repeated(shelf: Shelf, entry: QuestionEntry) -> Refused | None:
@@ -178,27 +188,27 @@ def _repeated(shelf: Shelf, entry: QuestionEntry) -> Refused | None:
 def _commit(run: _Run, finished: bool = False) -> None:
     """Store the waiting rows and how far the run is, in one transaction."""
     taken: list[Step] = []
-    refusals: list[tuple[Refused, dict[str, Any]]] = []
-    for entry, raw in run.steps:
-        problem = entry if isinstance(entry, Refused) else None
+    refusals: list[tuple[Refused, Step]] = []
+    for step in run.steps:
+        problem = step.entry if isinstance(step.entry, Refused) else None
         if problem is None and isinstance(run.shelf, Shelf):
-            problem = _repeated(run.shelf, entry)
+            problem = _repeated(run.shelf, step.entry)
         if problem:
-            refusals.append((problem, raw))
+            refusals.append((problem, step))
         else:
-            taken.append((entry, raw))
+            taken.append(step)
     try:
-        outcomes = _write(run, taken, refusals, finished, run.kind.store)
+        outcomes = _write(run, taken, len(refusals), finished, run.kind.store)
     except (IntegrityError, DataError, Refusal):
         run.shelf = _emptied(run)
-        outcomes = _write(run, taken, refusals, finished, partial(_one_by_one, run))
-    for (_, raw), outcome in zip(taken, outcomes, strict=True):
+        outcomes = _write(run, taken, len(refusals), finished, partial(_one_by_one, run))
+    for step, outcome in zip(taken, outcomes, strict=True):
         if isinstance(outcome, Refused):
-            refusals.append((outcome, raw))
+            refusals.append((outcome, step))
         else:
             run.report.counts[outcome] += 1
-    for refused, raw in sorted(refusals, key=lambda pair: pair[0].number):
-        _refuse(run, refused, raw)
+    for refused, step in sorted(refusals, key=lambda pair: pair[0].number):
+        _refuse(run, refused, step)
     run.steps.clear()
 
 
@@ -212,14 +222,14 @@ def _emptied(run: _Run) -> Any:
 def _write(
     run: _Run,
     taken: Sequence[Step],
-    refusals: Sequence[tuple[Refused, dict[str, Any]]],
+    refusals: int,
     finished: bool,
     store: Callable[..., Sequence[str | Refused]],
 ) -> Sequence[str | Refused]:
     with transaction() as session:
-        outcomes = store(session, run.shelf, [entry for entry, _ in taken]) if taken else []
+        outcomes = store(session, run.shelf, [step.entry for step in taken]) if taken else []
         counts = dict(run.report.counts)
-        counts["refused"] += len(refusals)
+        counts["refused"] += refusals
         for outcome in outcomes:
             counts["refused" if isinstance(outcome, Refused) else outcome] += 1
         kind, digest = run.key

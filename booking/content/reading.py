@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from booking.content.report import ERROR_COLUMN
 from booking.errors import BadInput
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -70,6 +71,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Column names in both languages, compared without case, spaces and signs."""
 
 PROBES = ("utf-8", "gb18030")
+ESCAPED = set("=+-@＝＋－＠")
 CELL_LIMIT = 1_000_000
 LINE_LIMIT = 2_000_000
 csv.field_size_limit(CELL_LIMIT)
@@ -88,11 +90,15 @@ class Form:
 
 @dataclass
 class Row:
-    """One row: `number` as a person finds it (line of a JSONL file, row of the sheet), or `problem` when unreadable."""
+    """One row: `number` as a person finds it (line of a JSONL file, row of the sheet), or `problem` when unreadable.
+
+    `values` are by our column names, `raw` as in the file, `headings` says what the file calls our columns.
+    """
 
     number: int
     values: dict[str, str] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
+    headings: dict[str, str] = field(default_factory=dict)
     problem: tuple[str, str, str] | None = None
 
 
@@ -216,6 +222,7 @@ def _json_row(number: int, values: dict[str, Any], wanted: tuple[str, ...]) -> R
             row.problem = (name, "内容不是文字", "改成一段文字")
             continue
         row.values[column] = str(value)
+        row.headings[column] = name
     return row
 
 
@@ -247,11 +254,13 @@ def _csv_rows(text: io.TextIOWrapper, delimiter: str, wanted: tuple[str, ...]) -
 
 def _csv_row(number: int, heading: list[str], columns: list[str | None], cells: list[str]) -> Row:
     row = Row(number, raw=dict(zip(heading, cells, strict=False)))
+    returned = heading[-1] == ERROR_COLUMN  # a file of refused rows comes back: its cells were escaped
     if any(cell.strip() for cell in cells[len(heading) :]):
         row.raw["+"] = " | ".join(cells[len(heading) :])
         row.problem = ("", "这一行的列比表头多", "内容里有逗号或引号时，整格要用英文双引号括起来")
         return row
-    for column, cell in zip(columns, cells, strict=False):
+    for name, column, cell in zip(heading, columns, cells, strict=False):
         if column and not row.values.get(column):
-            row.values[column] = cell
+            row.values[column] = cell.removeprefix("'") if returned and cell[1:2] in ESCAPED else cell
+            row.headings[column] = name.strip("\ufeff ")
     return row

@@ -25,7 +25,7 @@ class Refused:
 
     @property
     def text(self) -> str:
-        where = f"「{self.column}」" if self.column else ""
+        where = f"{self.column} 列：" if self.column else ""
         advice = f"。{self.suggestion}" if self.suggestion else ""
         return f"{where}{self.reason}{advice}"
 

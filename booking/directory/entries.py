@@ -23,9 +23,11 @@ from booking.directory.models import (
     Practice,
     Specialty,
 )
+from booking.directory.policy import LADDER
 from booking.errors import BadInput
 
 MAIN_CAMPUS = "本部"
+LAST_POSITION = 1000
 DAY_PARTS: tuple[tuple[str, time, time], ...] = (
     ("上午", time(8), time(12)),
     ("下午", time(13, 30), time(17, 30)),
@@ -35,10 +37,6 @@ CLINIC_KINDS: tuple[tuple[str, str, int], ...] = (
     ("普通门诊", "挂号费", 1000),
     ("专家门诊", "挂号费", 2500),
     ("特需门诊", "特需服务费", 10000),
-)
-REMINDERS: tuple[dict[str, Any], ...] = (
-    {"kind": "reminder_day", "days_before": 1, "at": "15:00"},
-    {"kind": "reminder_hours", "minutes_before": 120},
 )
 
 LABELS = {
@@ -137,7 +135,7 @@ def new_hospital(
                 hospital_id=hospital.id, name=name, fee_name=fee_name, fee_cents=fee, position=position
             )
         )
-    rules_of = {"reminders": [dict(step) for step in REMINDERS], **(policy or {})}
+    rules_of = {"reminders": LADDER, **(policy or {})}
     session.add(Policy(hospital_id=hospital.id, version=1, created_at=now, **rules_of))
     session.flush()
     return hospital
@@ -225,6 +223,7 @@ def new_specialty(session: Session, values: Mapping[str, Any]) -> Specialty:
     specialty = Specialty(**values)
     specialty.name = named(values)
     specialty.slug = values.get("slug") or free_slug(session, Specialty, specialty.name)
+    specialty.position = values.get("position", LAST_POSITION)
     if "has_clinic" not in values:
         specialty.has_clinic = rules.sees_patients(specialty.name)
     if "parent_id" not in values and (group := rules.parent_specialty(specialty.name)):
