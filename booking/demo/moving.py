@@ -1,0 +1,76 @@
+"""Moving the demo's clock: forward by a span, or back to the real time."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from booking import clock, wording
+from booking.db import db, transaction
+from booking.demo.house import ZONE
+from booking.errors import BadInput
+from booking.schedule.models import ClinicSession
+from booking.schedule.service import advance_sessions
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+FARTHEST = timedelta(days=60)
+_SPAN = re.compile(r"([1-9]\d{0,4})([mhd])")
+
+
+def read_span(text: str) -> timedelta:
+    """Return the span of 90m, 23h or 2d. Raises BadInput for anything else."""
+    found = _SPAN.fullmatch(text.strip().lower())
+    if not found:
+        raise BadInput("拨多少要写成 90m、23h 或 2d（分钟、小时、天）。", field="by")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def advance_clock(by: timedelta) -> datetime:
+    """Move the clock forward, let sessions follow at once, return the new instant. Raises BadInput beyond 60 days.
+
+    Due letters go out with the worker's next look, within seconds.
+    """
+    if clock.offset(db.session()) + by > FARTHEST:
+        raise BadInput("演示时钟最多拨快 60 天，可以先复位再拨。", field="by")
+    with transaction() as session:
+        clock.shift(session, by)
+    advance_sessions()
+    return clock.db_now(db.session())
+
+
+def reset_clock() -> datetime:
+    """Put the clock back to the real time and sessions that have not begun yet back on sale; letters stay sent."""
+    with transaction() as session:
+        clock.reset(session)
+        now = clock.db_now(session)
+        ahead = update(ClinicSession).where(ClinicSession.status.in_(("running", "finished")))
+        session.execute(ahead.where(ClinicSession.starts_at > now).values(status="published"))
+        session.execute(
+            ahead.where(ClinicSession.starts_at <= now, ClinicSession.ends_at > now).values(status="running")
+        )
+    return clock.db_now(db.session())
+
+
+def moved_sentence() -> str:
+    """Return 「演示时钟已拨快 23 小时，现在是 11 月 24 日 周二 14:00」, or nothing while the clock is right."""
+    by = clock.offset(db.session())
+    if abs(by) < timedelta(seconds=30):
+        return ""
+    word = "拨快" if by > timedelta() else "拨慢"
+    return f"演示时钟已{word} {span_words(abs(by))}，现在是 {now_words()}"
+
+
+def now_words() -> str:
+    """Return the clock's time in the demo's zone: 「11 月 24 日 周二 14:00」."""
+    return wording.moment(clock.local(clock.db_now(db.session()), ZONE))
+
+
+def span_words(by: timedelta) -> str:
+    """Return 「1 天 2 小时」 or 「90 分钟」, to the minute."""
+    minutes = round(by.total_seconds() / 60)
+    days, rest = divmod(minutes, 24 * 60)
+    hours, left = divmod(rest, 60)
+    parts = [(days, "天"), (hours, "小时"), (left, "分钟")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 分钟"
