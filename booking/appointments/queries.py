@@ -76,6 +76,9 @@ class AppointmentView:
     booker_phone: str
     complaint: str
     remind: bool
+    holder: str | None
+    holder_account_id: int | None
+    source_answer_id: int | None
     held_until: datetime | None
     extensions: int
     may_extend: bool
@@ -195,6 +198,9 @@ def _view(
         booker_phone=account.phone if account else "",
         complaint=row.complaint or "",
         remind=row.remind,
+        holder=row.holder,
+        holder_account_id=row.holder_account_id,
+        source_answer_id=row.source_answer_id,
         held_until=row.held_until,
         extensions=row.extensions,
         may_extend=row.status == "held" and row.extensions < policy.hold_extensions,
