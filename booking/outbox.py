@@ -214,7 +214,7 @@ def due_channels(session: Session, now: datetime) -> list[tuple[int, str]]:
         select(Message.hospital_id, Message.channel)
         .where(Message.status.in_(LIVE), Message.next_at <= now)
         .distinct()
-        .order_by(Message.channel, Message.hospital_id)
+        .order_by(Message.hospital_id)
     )
     return [(hospital_id, channel) for hospital_id, channel in session.execute(due)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from email.utils import parseaddr
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app
@@ -11,19 +10,20 @@ from flask_babel import gettext as _
 from icalendar import Calendar, Event, vCalAddress, vText
 
 from booking import wording
+from booking.appointments.queries import AppointmentView
 from booking.clock import db_now, local
 from booking.db import db
 from booking.notices import discretion
 
 
-def appointment_ics(view: Any, method: str = "PUBLISH", *, attendee: str = "") -> bytes:
+def appointment_ics(view: AppointmentView, method: str = "PUBLISH", *, attendee: str = "") -> bytes:
     """Return the .ics of an appointment: PUBLISH for a download, REQUEST and CANCEL (with `attendee`) for e-mail.
 
     The UID stays the same for the life of the appointment and SEQUENCE is its version, so a calendar that has the
     entry moves or removes it. Carries no alarm: the reminders are ours. Names what a letter may name.
     """
     settings = current_app.config
-    sensitive = discretion.is_sensitive(view.hospital_id, view.department_id)
+    sensitive = discretion.is_sensitive(view)
     called = method == "CANCEL" or view.status == "cancelled"
     entry = Event()
     entry.add("uid", f"{view.id}@{urlsplit(settings['PUBLIC_URL']).hostname}")
@@ -42,7 +42,7 @@ def appointment_ics(view: Any, method: str = "PUBLISH", *, attendee: str = "") -
             doctor=view.doctor,
         ),
     )
-    room = discretion.spot(view, sensitive, view.room)
+    room = discretion.spot(sensitive, view.room)
     entry.add(
         "location", "，".join(part for part in (view.hospital, view.campus, room, view.address) if part)
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Any
-
 from flask_babel import gettext as _
 from sqlalchemy import or_, select
 
+from booking.appointments.queries import AppointmentView
 from booking.db import db
 from booking.directory.models import Department, Specialty
 
@@ -24,26 +22,28 @@ def short_name(name: str) -> str:
     return f"{name[:size]}*"
 
 
-def is_sensitive(hospital_id: int, department_id: uuid.UUID) -> bool:
-    """Whether the department, or the standard specialty it belongs to, is not named in letters."""
+def is_sensitive(view: AppointmentView) -> bool:
+    """Whether the department, as sold or as it is now, or its standard specialty must not be named in letters."""
+    if view.sensitive:
+        return True
     found = db.session.scalar(
         select(Department.id)
         .outerjoin(Specialty, Specialty.id == Department.specialty_id)
         .where(
-            Department.hospital_id == hospital_id,
-            Department.id == department_id,
+            Department.hospital_id == view.hospital_id,
+            Department.id == view.department_id,
             or_(Department.sensitive, Specialty.sensitive),
         )
     )
     return found is not None
 
 
-def department(view: Any, sensitive: bool) -> str:
+def department(view: AppointmentView, sensitive: bool) -> str:
     """Return the department's name, or 「门诊」."""
     return _("门诊") if sensitive else view.department
 
 
-def spot(view: Any, sensitive: bool, text: str) -> str:
+def spot(sensitive: bool, text: str) -> str:
     """Return a room or a desk; of a sensitive department only one whose words are neutral (「门诊 302 诊室」)."""
     plain = set("0123456789 ABCDEFGHabcdefgh-－门诊楼层号室诊区栋座东南西北侧主院一二三四五六七八九十")
     return text if not sensitive or set(text) <= plain else ""

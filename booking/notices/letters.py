@@ -10,6 +10,7 @@ from flask import current_app
 from flask_babel import gettext as _
 
 from booking import wording
+from booking.appointments.queries import AppointmentView
 from booking.clock import local
 from booking.notices import calendar, discretion
 from booking.notices.senders import Rendered
@@ -27,7 +28,7 @@ def code_letter(code: str) -> Rendered:
 def visit_letter(
     kind: str,
     channel: str,
-    view: Any,
+    view: AppointmentView,
     facts: dict[str, Any],
     *,
     now: datetime,
@@ -56,21 +57,21 @@ def visit_letter(
     )
 
 
-def _words(view: Any, facts: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _words(view: AppointmentView, facts: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The places of the sentences: dates in the hospital's wall time, names as far as a letter may name them."""
     here = local(now, view.zone)
-    sensitive = discretion.is_sensitive(view.hospital_id, view.department_id)
-    deadline = local(view.cancel_deadline, view.zone) if view.cancel_deadline else None
+    sensitive = discretion.is_sensitive(view)
+    deadline, old = local(view.cancel_deadline, view.zone), _time_before(facts)
     near = {0: _("今天"), 1: _("明天")}.get((view.visit_date - here.date()).days, "")
     place = view.hospital if view.campus in view.hospital else f"{view.hospital}{view.campus}"
     return {
         "site": _site(),
-        "when": wording.when_long(view.visit_date, view.starts_local),
+        "when": wording.when_long(view.visit_date, view.starts_local, view.part),
         "near": near,
         "place": place,
         "address": view.address,
-        "room": discretion.spot(view, sensitive, view.room),
-        "desk": discretion.spot(view, sensitive, view.desk),
+        "room": discretion.spot(sensitive, view.room),
+        "desk": discretion.spot(sensitive, view.desk),
         "department": discretion.department(view, sensitive),
         "doctor": view.doctor,
         "doctor_title": view.doctor_title,
@@ -79,9 +80,12 @@ def _words(view: Any, facts: dict[str, Any], now: datetime) -> dict[str, Any]:
         "fee": wording.fee(view.fee_cents),
         "fee_name": view.fee_name,
         "phone": view.hospital_phone or current_app.config["HELP_PHONE"],
-        "deadline": wording.moment_near(deadline, here.date()) if deadline and deadline > here else "",
-        "old_when": _old_when(facts.get("from")),
-        "reason": _reason(facts.get("reason") or view.cancel_reason),
+        "deadline": wording.moment(deadline) if deadline > here else "",
+        "old_when": wording.when_long(*old) if old else "",
+        "old_short": f"{wording.day_short(old[0])} {wording.clock(old[1])}" if old else "",
+        "reason": _reason(
+            facts.get("reason", "")
+        ),  # what the verb calls public; a patient's own words stay inside
         "by_hospital": (facts.get("by") or view.cancelled_by) == "hospital",
         "late": bool(view.cancelled_late),
     }
@@ -99,11 +103,12 @@ def _subject(kind: str, words: dict[str, Any]) -> str:
     return f"{titles[kind]}：{words['when']}"
 
 
-def _old_when(old: dict[str, Any] | None) -> str:
-    """The time before a move, as the verb wrote it down; empty when it did not."""
-    if not old or not old.get("visit_date") or not old.get("starts_local"):
-        return ""
-    return wording.when_long(date.fromisoformat(old["visit_date"]), time.fromisoformat(old["starts_local"]))
+def _time_before(facts: dict[str, Any]) -> tuple[date, time, str] | None:
+    """Day, time and part of day before a move, as the verb wrote them down."""
+    old = facts.get("from")
+    if not old:
+        return None
+    return date.fromisoformat(old["visit_date"]), time.fromisoformat(old["starts_local"]), old.get("part", "")
 
 
 def _reason(text: str) -> str:

@@ -253,7 +253,8 @@ def _leave(server: smtplib.SMTP) -> None:
 def mail(address: str, letter: Rendered, reference: str, sender: str) -> EmailMessage:
     """Return the e-mail: text, a small page, the calendar entry. Raises ValueError for an address with a line break."""
     message = EmailMessage()
-    message["Subject"] = letter.subject
+    # Python's folding loses a space where it splits a long subject; a no-break space is not split at.
+    message["Subject"] = letter.subject.replace(" ", "\u00a0")
     message["From"] = sender
     message["To"] = address
     domain = parseaddr(sender)[1].rpartition("@")[2]

@@ -8,13 +8,12 @@ import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
 from flask import current_app
 from flask_babel import force_locale
 from sqlalchemy import update
 
-from booking.appointments.queries import appointment
+from booking.appointments.queries import AppointmentView, appointment
 from booking.clock import db_now
 from booking.db import db, transaction
 from booking.notices import letters
@@ -44,7 +43,7 @@ REMINDERS = ("reminder_day", "reminder_hours")
 CHANNELS = ("app", "sms", "email")
 BUDGET_SECONDS = 20.0
 BATCH = 20
-FAILURES_TO_REST = 3
+FAILURES_TO_REST = 2
 """After so many failed tries in a row a channel rests until the next run: its provider is away."""
 
 
@@ -63,30 +62,36 @@ class Run:
     worker: str
     batch: int
     senders: dict[str, Sender | None]
+    ends_at: float
     failures: dict[str, int] = field(default_factory=dict)
+    served: set[str] = field(default_factory=set)
     sent: int = 0
+
+    def has_time_for(self, channel: str) -> bool:
+        """Whether to claim another batch: a slow provider uses up the time of its own channel, not of the others."""
+        return not self.rests(channel) and (channel not in self.served or monotonic() < self.ends_at)
 
     def rests(self, channel: str) -> bool:
         return self.failures.get(channel, 0) >= FAILURES_TO_REST
 
 
 def send_due(worker_name: str = "", limit: int = 100) -> int:
-    """Send what is due, over every hospital and channel, until nothing is left or 20 s are over; return how many went.
+    """Send what is due, over every hospital and channel, until nothing is left or 20 s are over; return how many.
 
     `limit` caps how many letters are claimed at once. Any number of workers may run this at the same time; a repeat
     sends nothing twice. One letter's trouble stays its own: it ends as failed, or waits for its next try.
     """
     settings = current_app.config
-    ends_at = monotonic() + BUDGET_SECONDS
     with ExitStack() as open_until, force_locale(settings["BABEL_DEFAULT_LOCALE"]):
         senders = {name: sender_for(name, settings, open_until) for name in CHANNELS}
-        run = Run(worker_name, min(limit, BATCH), senders)
+        run = Run(worker_name, min(limit, BATCH), senders, ends_at=monotonic() + BUDGET_SECONDS)
         tried = True
-        while tried and monotonic() < ends_at:
+        while tried:
             tried = False
-            for hospital_id, channel in _due():
-                if not run.rests(channel) and monotonic() < ends_at:
+            for hospital_id, channel in sorted(_due(), key=lambda due: CHANNELS.index(due[1])):
+                if run.has_time_for(channel):
                     tried |= _send_batch(run, hospital_id, channel)
+                    run.served.add(channel)
     return run.sent
 
 
@@ -108,7 +113,7 @@ def mark_read(account_id: int) -> int:
 
 
 def _due() -> list[tuple[int, str]]:
-    """What is due: in-app letters first, then e-mail and SMS; one-time codes, which nobody's hospital owns, lead."""
+    """What is due, one-time codes (which no hospital owns) before all other letters of their channel."""
     try:
         session = db.session()
         return due_channels(session, db_now(session))
@@ -165,8 +170,8 @@ def _send_one(run: Run, message: Message) -> None:
     else:
         run.failures[message.channel] = 0
         run.sent += 1
-        kept = {"subject": letter.subject, "body": letter.text} if message.channel == "app" else {}
-        if not settle(message, went.status, provider_ref=went.provider_ref, **kept):
+        subject, body = (letter.subject, letter.text) if message.channel == "app" else (None, None)
+        if not settle(message, went.status, provider_ref=went.provider_ref, subject=subject, body=body):
             log.warning("letter %s was sent after its lease had gone to another worker", message.id)
 
 
@@ -208,14 +213,14 @@ def _prepare(message: Message) -> tuple[str, Rendered]:
     return address, letter
 
 
-def _stands(message: Message, view: Any) -> bool:
+def _stands(message: Message, view: AppointmentView) -> bool:
     """The same question as WANTED, asked again of the rows the text is written from."""
     if message.kind in ENDS_A_VISIT:
-        return bool(view.status == "cancelled")
-    return bool(view.status == "booked" and view.version == message.version)
+        return view.status == "cancelled"
+    return view.status == "booked" and view.version == message.version
 
 
-def _address(message: Message, view: Any) -> str:
+def _address(message: Message, view: AppointmentView) -> str:
     """Return where the letter goes now; raises NoWay when there is no address or a reminder is not wished for."""
     session = db.session()
     person: Account | Patient | None = (
