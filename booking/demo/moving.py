@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from flask_babel import gettext as _
 from sqlalchemy import update
 
 from booking import clock, wording
@@ -58,8 +59,10 @@ def moved_sentence() -> str:
     by = clock.offset(db.session())
     if abs(by) < timedelta(seconds=30):
         return ""
-    word = "拨快" if by > timedelta() else "拨慢"
-    return f"演示时钟已{word} {span_words(abs(by))}，现在是 {now_words()}"
+    words = {"by": span_words(abs(by)), "now": now_words()}
+    if by > timedelta():
+        return _("演示时钟已拨快 %(by)s，现在是 %(now)s", **words)
+    return _("演示时钟已拨慢 %(by)s，现在是 %(now)s", **words)
 
 
 def now_words() -> str:
@@ -72,5 +75,5 @@ def span_words(by: timedelta) -> str:
     minutes = round(by.total_seconds() / 60)
     days, rest = divmod(minutes, 24 * 60)
     hours, left = divmod(rest, 60)
-    parts = [(days, "天"), (hours, "小时"), (left, "分钟")]
-    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 分钟"
+    parts = [(days, _("天")), (hours, _("小时")), (left, _("分钟"))]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, g, render_template, request, session, url_for
+from flask import Flask, current_app, g, render_template, request, session
 from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 from flask_babel import gettext as _
@@ -42,12 +41,6 @@ class Display:
 
     mode: str
     theme: str
-
-
-@dataclass(frozen=True)
-class Demo:
-    clock_moved: str
-    outbox_url: str
 
 
 def dress(app: Flask) -> None:
@@ -94,27 +87,7 @@ def _names() -> dict[str, Any]:
         "site": {"name": current_app.config["SITE_NAME"], "phone": current_app.config["HELP_PHONE"]},
         "me": None if bare else me(),
         "display": display(),
-        "demo": None if bare or not current_app.config["DEMO"] else _demo(),
     }
-
-
-def _demo() -> Demo:
-    moved = clock.offset(db.session())
-    return Demo(
-        _("演示时间被拨动了 %(by)s，现在是 %(now)s。", by=_by(moved), now=_demo_now()) if moved else "",
-        url_for("demo.outbox") if "demo.outbox" in current_app.view_functions else "",
-    )
-
-
-def _by(moved: timedelta) -> str:
-    words = wording.duration(abs(moved.total_seconds()))
-    return _("往后 %(t)s", t=words) if moved > timedelta() else _("往前 %(t)s", t=words)
-
-
-def _demo_now() -> str:
-    return wording.moment(
-        clock.local(clock.db_now(db.session()), current_app.config["BABEL_DEFAULT_TIMEZONE"])
-    )
 
 
 # --- headers ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from werkzeug.routing import Rule
 # see booking/staff/rules.py); "demo" exists only in the demo configuration; "machine" a probe.
 MATRIX: dict[str, str] = {
     "static": "anyone",
+    "demo.outbox": "demo",
+    "demo.move_clock": "demo",
 }
 
 EXAMPLES = {
