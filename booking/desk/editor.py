@@ -107,16 +107,22 @@ def of_session(
         "doctor": detail.practice.doctor,
         "heading": f"{detail.practice.doctor}·{wording.weekday(row.local_date)}{detail.part}",
         "date_label": wording.day_long(row.local_date),
-        "place": "·".join([detail.practice.department, *([detail.practice.campus] if len(at.campuses) > 1 else [])]),
+        "place": "·".join(
+            [detail.practice.department, *([detail.practice.campus] if len(at.campuses) > 1 else [])]
+        ),
         "facts_label": _facts(detail),
         "facts": _read_only(detail, at),
         "state": row.status,
         "stop_reason": row.stop_reason,
-        "stopped_url": url_for("desk.stops.stop", **own) if row.status == "stopped" and can("stop_session") else "",
+        "stopped_url": url_for("desk.stops.stop", **own)
+        if row.status == "stopped" and can("stop_session")
+        else "",
         "url": url_for("desk.sessions.edit", **own),
         "cancel_url": back,
         "stop_url": url_for("desk.stops.stop", **own) if _stoppable(row, at) and can("stop_session") else "",
-        "reopen_url": url_for("desk.stops.reopen", **own) if _reopenable(row, at) and can("reopen_session") else "",
+        "reopen_url": url_for("desk.stops.reopen", **own)
+        if _reopenable(row, at) and can("reopen_session")
+        else "",
         "impact": impact or [],
         "refused": refused,
         "was": _was(form, row) if changeable else {},

@@ -176,9 +176,16 @@ class SignInForm(FlaskForm):
     """Who signs in for which hospital."""
 
     username = StringField(
-        _l("账号"), validators=[Needed(_l("请填写账号，例如 heyu@linlan-1")), Length(max=120, message=_l("账号太长了，请检查"))], filters=[narrow]
+        _l("账号"),
+        validators=[
+            Needed(_l("请填写账号，例如 heyu@linlan-1")),
+            Length(max=120, message=_l("账号太长了，请检查")),
+        ],
+        filters=[narrow],
     )
-    password = PasswordField(_l("密码"), validators=[Needed(_l("请填写密码")), Length(max=200, message=_l("密码太长了，请检查"))])
+    password = PasswordField(
+        _l("密码"), validators=[Needed(_l("请填写密码")), Length(max=200, message=_l("密码太长了，请检查"))]
+    )
     next = HiddenField()
 
 
@@ -195,7 +202,9 @@ class HoursForm(FlaskForm):
         _l("每段号数"),
         validators=[Needed(_l("请填写每段号数")), NumberRange(1, 60, _l("每段号数应为 1–60"))],
     )
-    room = StringField(_l("诊室"), validators=[Length(max=60, message=_l("诊室最多 60 个字"))], filters=[plain])
+    room = StringField(
+        _l("诊室"), validators=[Length(max=60, message=_l("诊室最多 60 个字"))], filters=[plain]
+    )
     kind = SelectField(_l("号别"), **_choice(_l("请选择号别")))
     fee = YuanField(_l("费用（元）"), validators=[Needed(_l("请填写费用，不收费填 0"))])
 
@@ -269,7 +278,9 @@ class ApplyForm(FlaskForm):
     weeks = CountField(
         _l("连续几周"), validators=[Needed(_l("请填写周数")), NumberRange(1, 8, _l("一次套用 1–8 周"))]
     )
-    dept = SelectField(_l("科室"), validate_choice=False, validators=[OneOfChoices(_l("请选择科室，或选全部"))])
+    dept = SelectField(
+        _l("科室"), validate_choice=False, validators=[OneOfChoices(_l("请选择科室，或选全部"))]
+    )
 
 
 class StopForm(FlaskForm):
@@ -277,7 +288,10 @@ class StopForm(FlaskForm):
 
     reason_public = StringField(
         _l("停诊原因"),
-        validators=[Needed(_l("请填写停诊原因，患者会在通知里看到")), Length(max=60, message=_l("停诊原因最多 60 个字"))],
+        validators=[
+            Needed(_l("请填写停诊原因，患者会在通知里看到")),
+            Length(max=60, message=_l("停诊原因最多 60 个字")),
+        ],
         filters=[plain],
     )
     reason_internal = StringField(
@@ -302,7 +316,10 @@ class CancelForm(FlaskForm):
 
     reason = StringField(
         _l("取消原因"),
-        validators=[Needed(_l("请填写取消原因，会记入修改记录")), Length(max=200, message=_l("取消原因最多 200 个字"))],
+        validators=[
+            Needed(_l("请填写取消原因，会记入修改记录")),
+            Length(max=200, message=_l("取消原因最多 200 个字")),
+        ],
         filters=[plain],
     )
 
@@ -314,4 +331,3 @@ class MoveForm(FlaskForm):
     reason = StringField(
         _l("改约原因"), validators=[Length(max=200, message=_l("改约原因最多 200 个字"))], filters=[plain]
     )
-

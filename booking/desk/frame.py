@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from booking.desk.session import actor, can
 from booking.db import db
+from booking.desk.session import actor, can
 from booking.directory.models import Hospital
 from booking.errors import Refusal
 from booking.staff.rules import ROLES
@@ -52,7 +52,12 @@ def _nav(doctor_id: str | None) -> list[dict[str, Any]]:
     ]
     if doctor_id and can("read_own_schedule"):
         items.append(
-            {"label": _("我的出诊"), "url": url_for("desk.mine.mine"), "current": here.startswith("desk.mine."), "count": None}
+            {
+                "label": _("我的出诊"),
+                "url": url_for("desk.mine.mine"),
+                "current": here.startswith("desk.mine."),
+                "count": None,
+            }
         )
     return items
 

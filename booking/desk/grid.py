@@ -176,7 +176,11 @@ def _unit(unit: Unit, doctor: str, shown: Shown, at: House) -> dict[str, Any]:
     campus = "" if unit.campus == at.first_campus else unit.campus.removesuffix("院区")
     place = "".join([unit.campus if campus else "", _("诊室 %(room)s", room=unit.room) if unit.room else ""])
     when = f"{wording.day_long(unit.local_date)}{unit.part}"
-    count = _("已约 %(taken)s，共 %(all)s 号", taken=unit.taken, all=unit.capacity) if kind != "stop" else _("停诊")
+    count = (
+        _("已约 %(taken)s，共 %(all)s 号", taken=unit.taken, all=unit.capacity)
+        if kind != "stop"
+        else _("停诊")
+    )
     return {
         "kind": kind,
         "part": unit.part,

@@ -77,7 +77,8 @@ class House:
         own = [one for one in self.practices if one.doctor_id == doctor_id] or self.practices
         sites = len(self.campuses) > 1
         return [
-            (one.id.hex, "·".join([one.doctor, one.department, *([one.campus] if sites else [])])) for one in own
+            (one.id.hex, "·".join([one.doctor, one.department, *([one.campus] if sites else [])]))
+            for one in own
         ]
 
     def part_choices(self) -> Choices:
@@ -90,7 +91,9 @@ class House:
 
     def practice_name(self, practice_id: uuid.UUID) -> str:
         """Return 「沈知微·风湿免疫科」; a practice that ended keeps no name here."""
-        return next((f"{one.doctor}·{one.department}" for one in self.practices if one.id == practice_id), _("已停用"))
+        return next(
+            (f"{one.doctor}·{one.department}" for one in self.practices if one.id == practice_id), _("已停用")
+        )
 
     def part_name(self, part_id: uuid.UUID) -> str:
         """Return 「上午」."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 
 from booking.errors import Refusal
+from booking.notices.queries import LetterState
 
 APPOINTMENT = {
     "held": (_l("正在填写"), "wait"),
@@ -22,15 +22,6 @@ APPOINTMENT = {
     "no_show": (_l("爽约"), "stop"),
     "excused": (_l("爽约已免除"), ""),
     "entered_in_error": (_l("登记有误"), ""),
-}
-CHANNELS = {"app": _l("站内消息"), "sms": _l("短信"), "email": _l("邮件")}
-KINDS = {
-    "confirmed": _l("预约成功"),
-    "reminder_day": _l("前一天提醒"),
-    "reminder_hours": _l("当天提醒"),
-    "moved": _l("改约通知"),
-    "cancelled": _l("取消通知"),
-    "stopped": _l("停诊通知"),
 }
 LETTER = {
     "waiting": (_l("待发"), "soon"),
@@ -73,3 +64,9 @@ def problems(refusal: Refusal, form: FlaskForm | None = None) -> list[dict[str, 
     if not told:
         left.append(refusal.text)
     return [{"text": sentence, "href": "", "more": None} for sentence in left]
+
+
+def letter(one: LetterState) -> dict[str, Any]:
+    """Return a letter's state in the desk's words: accepted by the provider, delivered, or somebody has to call."""
+    label, tone = LETTER[one.status]
+    return {"status_label": label, "tone": tone}

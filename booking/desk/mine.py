@@ -45,7 +45,11 @@ def mine() -> ResponseReturnValue:
         week=week,
         is_doctor=bool(doctor_id),
         days=[
-            {"label": wording.day_long(day), "today": day == at.today, "rows": [_row(one, at) for one in there]}
+            {
+                "label": wording.day_long(day),
+                "today": day == at.today,
+                "rows": [_row(one, at) for one in there],
+            }
             for day in shown.dates
             if (there := [one for one in found if one.local_date == day])
         ],

@@ -81,7 +81,9 @@ def edit(session_id: uuid.UUID) -> ResponseReturnValue:
     act = request.form.get("act", "preview")
     publish = act == "publish"
     try:
-        said = preview_change(hospital_id(), session_id, wanted, release_at=released, publish=publish).sentences
+        said = preview_change(
+            hospital_id(), session_id, wanted, release_at=released, publish=publish
+        ).sentences
     except Refusal as refusal:
         found = labels.problems(refusal, form)
         panel = editor.of_session(detail, at, back=back, form=form, refused=refusal.text)
@@ -155,5 +157,3 @@ def _page(panel: Panel, problems: list[dict[str, Any]] | None = None) -> str:
         day_url=day_url,
         last_change=panel.view["last_change"],
     )
-
-

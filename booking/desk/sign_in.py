@@ -29,7 +29,9 @@ def first_page() -> str:
     """Return the address of the page where the signed-in role starts its day."""
     if can("check_in") and not can("change_session"):
         return url_for("desk.day.day")
-    return next((url_for(endpoint) for verb, endpoint in FIRST_PAGES if can(verb)), url_for("desk.sign_in.login"))
+    return next(
+        (url_for(endpoint) for verb, endpoint in FIRST_PAGES if can(verb)), url_for("desk.sign_in.login")
+    )
 
 
 @blueprint.get("/")

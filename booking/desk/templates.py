@@ -45,7 +45,9 @@ def list_templates() -> ResponseReturnValue:
     return render_template(
         "staff/templates.html",
         rows=_by_practice(at, dept),
-        filters=[{"id": "f-dept", "name": "dept", "label": _("科室"), "options": options, "value": dept or ""}],
+        filters=[
+            {"id": "f-dept", "name": "dept", "label": _("科室"), "options": options, "value": dept or ""}
+        ],
         hidden={},
         new_url=url_for("desk.templates.new"),
         apply_url=url_for("desk.templates.apply"),
@@ -112,7 +114,12 @@ def apply() -> ResponseReturnValue:
     if act not in ("draft", "publish"):
         return _apply_page(form, preview(hospital_id(), first, last, template_ids=wanted), at)
     done = generate(
-        hospital_id(), first, last, actor=me(), template_ids=wanted, publish=None if act == "publish" else False
+        hospital_id(),
+        first,
+        last,
+        actor=me(),
+        template_ids=wanted,
+        publish=None if act == "publish" else False,
     )
     flash(
         _(
@@ -301,7 +308,9 @@ def _preview(plan: Generated, at: House) -> dict[str, Any]:
         (_("不生成"), plan.skipped, ""),
     ]
     order = {"differs": 0, "new": 1, "holiday": 2, "same": 3, "past": 4}
-    planned = sorted(plan.planned, key=lambda one: (order[one.outcome], one.local_date, one.template.starts_local))
+    planned = sorted(
+        plan.planned, key=lambda one: (order[one.outcome], one.local_date, one.template.starts_local)
+    )
     return {
         "counts": counts,
         "created": plan.created,

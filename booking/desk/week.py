@@ -45,7 +45,9 @@ def week() -> ResponseReturnValue:
         draft_ids=" ".join(one.hex for one in drafts),
         here=shown.url(),
         publish_url=url_for("desk.week.publish"),
-        template_url=url_for("desk.templates.apply", first=shown.monday.isoformat()) if can("apply_template") else "",
+        template_url=url_for("desk.templates.apply", first=shown.monday.isoformat())
+        if can("apply_template")
+        else "",
         panel=panel.view if panel else None,
         form=panel.form if panel else None,
         problems=[],
@@ -88,5 +90,3 @@ def _filters(shown: Shown, at: House) -> list[dict[str, object]]:
             }
         )
     return picks
-
-

@@ -1,0 +1,234 @@
+"""One visit at the desk: its facts and history, cancelling it and moving it for the patient."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from booking import wording
+from booking.appointments.cancel import cancel as cancel_appointment
+from booking.appointments.models import AppointmentEvent
+from booking.appointments.move import move as move_appointment
+from booking.appointments.queries import AppointmentView, appointment, events_of
+from booking.appointments.rules import NoSuchAppointment
+from booking.desk import labels
+from booking.desk.forms import CancelForm, MoveForm
+from booking.desk.grid import read_id
+from booking.desk.house import House, house
+from booking.desk.session import can, hospital_id, me, staff_page
+from booking.errors import Refusal
+from booking.notices.queries import messages_about
+from booking.people.rules import mask_phone
+from booking.schedule.queries import OpenSlot, open_slots_of
+from booking.staff.rules import ROLES
+
+blueprint = Blueprint("appointments", __name__)
+
+STANDING = ("booked", "arrived")
+VERBS = {
+    "hold": _l("开始预约"),
+    "confirm": _l("预约成功"),
+    "cancel": _l("取消"),
+    "move": _l("改约"),
+    "check_in": _l("报到"),
+    "stop": _l("停诊取消"),
+    "expire": _l("保留到期"),
+    "extend": _l("延长保留"),
+    "extend_hold": _l("延长保留"),
+    "release_hold": _l("放弃保留"),
+}
+ACTORS = {"account": _l("患者"), "browser": _l("患者"), "code": _l("患者（凭预约码）"), "system": _l("系统")}
+
+
+@blueprint.get("/appointment/<uuid:appointment_id>")
+@staff_page("read_appointment")
+def detail(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    """Show one visit of this hospital with its history and its letters."""
+    return _page(_view(appointment_id), CancelForm())
+
+
+@blueprint.post("/appointment/<uuid:appointment_id>/cancel")
+@staff_page("cancel")
+def cancel(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    """Cancel for the patient, with the reason; the patient is told."""
+    form = CancelForm()
+    if not form.validate_on_submit():
+        return _page(_view(appointment_id), form), 422
+    try:
+        cancel_appointment(hospital_id(), appointment_id, actor=me(), reason=form.reason.data or "")
+    except NoSuchAppointment:
+        raise
+    except Refusal as refusal:
+        return _page(_view(appointment_id), form, labels.problems(refusal)), refusal.status
+    flash(_("已取消，号已放回，正在通知患者。"), "ok")
+    return redirect(url_for("desk.appointments.detail", appointment_id=appointment_id), code=303)
+
+
+@blueprint.route("/appointment/<uuid:appointment_id>/move", methods=["GET", "POST"])
+@staff_page("move")
+def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    """Offer the open times of the same doctor, then of the department; on POST move the visit to one of them."""
+    form = MoveForm()
+    if request.method == "GET":
+        return _move_page(appointment_id, form)
+    if not form.validate_on_submit():
+        return _move_page(appointment_id, form), 422
+    slot = read_id(form.slot.data)
+    if slot is None:
+        form.slot.errors = [*form.slot.errors, _("请选择新的时间")]
+        return _move_page(appointment_id, form), 422
+    try:
+        move_appointment(hospital_id(), appointment_id, slot, actor=me(), reason=form.reason.data or "")
+    except NoSuchAppointment:
+        raise
+    except Refusal as refusal:
+        return _move_page(appointment_id, form, labels.problems(refusal)), refusal.status
+    flash(_("已改约，正在通知患者。"), "ok")
+    return redirect(url_for("desk.appointments.detail", appointment_id=appointment_id), code=303)
+
+
+def _view(appointment_id: uuid.UUID) -> AppointmentView:
+    found = appointment(hospital_id(), appointment_id)
+    if found is None or found.patient_id is None:
+        raise NoSuchAppointment()
+    return found
+
+
+def _page(a: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] | None = None) -> str:
+    at = house()
+    own: dict[str, Any] = {"appointment_id": a.id}
+    standing = a.status in STANDING
+    today = a.visit_date == at.today
+    return render_template(
+        "staff/appointment.html",
+        a=_facts(a, at),
+        back_url=url_for("desk.day.day", date=a.visit_date.isoformat(), doctor=a.doctor_id),
+        checkin_url=url_for("desk.day.check_in_one", **own)
+        if a.status == "booked" and today and can("check_in")
+        else "",
+        move_url=url_for("desk.appointments.move", **own) if standing and can("move") else "",
+        cancel_url=url_for("desk.appointments.cancel", **own) if standing and can("cancel") else "",
+        cancel_form=form,
+        events=[_event(event, at) for event in events_of(hospital_id(), [a.id])],
+        letters=_letters(a, at),
+        problems=problems or [],
+    )
+
+
+def _facts(a: AppointmentView, at: House) -> dict[str, Any]:
+    label, tone = labels.APPOINTMENT[a.status]
+    phone = a.patient_phone or a.booker_phone
+    who = [a.patient_name, _("女") if a.patient_sex == "f" else _("男")]
+    if a.patient_age is not None:
+        who.append(_("%(n)s 岁", n=a.patient_age))
+    return {
+        "code": a.visit_code,
+        "qr": "",
+        "status_label": label,
+        "tone": tone or "off",
+        "when_label": wording.when_long(a.visit_date, a.starts_local, a.part),
+        "doctor": a.doctor,
+        "title": a.doctor_title,
+        "place": "，".join(word for word in (a.campus, a.department, a.room) if word),
+        "patient_label": "，".join(who),
+        "name": a.patient_name,
+        "id_tail": a.id_tail,
+        "fee": wording.fee(a.fee_cents) if a.fee_cents else "",
+        "fee_label": a.fee_name,
+        "cancel_by_label": wording.moment(at.wall(a.cancel_deadline)) if a.status == "booked" else "",
+        "queue_label": _("排队号 %(n)s", n=a.queue_number) if a.queue_number else "",
+        "late": a.arrived_late,
+        "phone_masked": mask_phone(phone) if phone else "",
+        "phone_url": f"tel:{phone}" if phone else "",
+        "complaint": "",
+        "cancelled": _cancelled(a, at),
+    }
+
+
+def _cancelled(a: AppointmentView, at: House) -> str:
+    if a.status != "cancelled":
+        return ""
+    who = _("医院取消") if a.cancelled_by == "hospital" else _("患者取消")
+    late = _("（已过按时取消时间）") if a.cancelled_late else ""
+    reason = _("，原因：%(reason)s", reason=a.cancel_reason) if a.cancel_reason else ""
+    return f"{at.moment(a.cancelled_at)} {who}{late}{reason}"
+
+
+def _event(event: AppointmentEvent, at: House) -> dict[str, Any]:
+    actor = ROLES.get(event.actor_kind) or ACTORS.get(event.actor_kind, event.actor_kind)
+    text = VERBS.get(event.verb, event.verb)
+    return {
+        "when_label": at.moment(event.at),
+        "text": f"{text}：{event.reason}" if event.reason else text,
+        "actor": actor,
+    }
+
+
+def _letters(a: AppointmentView, at: House) -> list[dict[str, Any]]:
+    found = []
+    for one in messages_about(hospital_id(), a.id):
+        to = _("就诊人") if one.recipient == "patient" else _("预约人")
+        what = _("%(kind)s·%(channel)s·%(to)s", kind=one.kind_label, channel=one.channel_label, to=to)
+        found.append({"text": what, "when": at.moment(one.at), **labels.letter(one)})
+    return found
+
+
+# --- moving ----------------------------------------------------------------------------------------------------------
+
+
+def _move_page(
+    appointment_id: uuid.UUID, form: MoveForm, problems: list[dict[str, Any]] | None = None
+) -> str:
+    a, at = _view(appointment_id), house()
+    own = open_slots_of(hospital_id(), at.now, doctor_id=a.doctor_id, limit=60)
+    others = [
+        slot
+        for slot in open_slots_of(hospital_id(), at.now, department_id=a.department_id, limit=80)
+        if slot.doctor_id != a.doctor_id
+    ]
+    return render_template(
+        "staff/move.html",
+        a=_facts(a, at),
+        form=form,
+        problems=problems or [],
+        movable=a.status in STANDING,
+        back_url=url_for("desk.appointments.detail", appointment_id=a.id),
+        own=_by_session([slot for slot in own if slot.slot_id != a.slot_id], at),
+        others=_by_session(others, at),
+    )
+
+
+def _by_session(slots: list[OpenSlot], at: House) -> list[dict[str, Any]]:
+    groups: dict[uuid.UUID, list[OpenSlot]] = {}
+    for slot in slots:
+        groups.setdefault(slot.session_id, []).append(slot)
+    return [
+        {
+            "heading": f"{at.doctors.get(there[0].doctor_id, '')}·{wording.day_long(there[0].local_date)}{there[0].part}",
+            "note": "，".join(
+                word
+                for word in (there[0].campus, there[0].room, there[0].kind, wording.fee(there[0].fee_cents))
+                if word
+            ),
+            "slots": [
+                {
+                    "id": slot.slot_id.hex,
+                    "time": wording.clock(slot.starts_local),
+                    "left": slot.left,
+                    "name": _(
+                        "改到%(doctor)s，%(when)s，还剩 %(n)s 个号",
+                        doctor=at.doctors.get(slot.doctor_id, ""),
+                        when=wording.when_long(slot.local_date, slot.starts_local, slot.part),
+                        n=slot.left,
+                    ),
+                }
+                for slot in there
+            ],
+        }
+        for there in groups.values()
+    ]
