@@ -3,9 +3,48 @@
 from flask import Flask
 
 from booking.refs import CONVERTERS
-from booking.web import display, frame, health
+from booking.web import (
+    appointments,
+    articles,
+    change,
+    departments,
+    display,
+    doctors,
+    find,
+    frame,
+    health,
+    home,
+    hospitals,
+    login,
+    messages,
+    pages,
+    patients,
+    questions,
+    reserve,
+    search,
+    settings,
+)
 
-BLUEPRINTS = (display.blueprint, health.blueprint)
+BLUEPRINTS = (
+    home.blueprint,
+    questions.blueprint,
+    departments.blueprint,
+    doctors.blueprint,
+    hospitals.blueprint,
+    articles.blueprint,
+    search.blueprint,
+    pages.blueprint,
+    reserve.blueprint,
+    appointments.blueprint,
+    change.blueprint,
+    find.blueprint,
+    login.blueprint,
+    patients.blueprint,
+    messages.blueprint,
+    settings.blueprint,
+    display.blueprint,
+    health.blueprint,
+)
 
 
 def register_web(app: Flask) -> None:

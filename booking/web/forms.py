@@ -172,7 +172,7 @@ class AskForm(FlaskForm):
     q = TextAreaField(_l("哪里不舒服"), filters=[stripped], validators=[at_most(300)])
 
 
-class DoctorFilter(FlaskForm):
+class FilterForm(FlaskForm):
     """The doctor list's filters; a value that is not offered counts as no filter."""
 
     class Meta:

@@ -67,10 +67,11 @@ class Quick:
 
 @dataclass(frozen=True)
 class Taken:
-    """The box after a lost time: what happened, and up to three times near it."""
+    """The box after a lost time: what happened, up to three times near it, and ways on."""
 
     text: str
     near: list[Quick]
+    links: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

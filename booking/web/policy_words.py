@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from flask_babel import gettext as _
 
 from booking import wording
@@ -43,8 +41,3 @@ def day_before(days: int) -> str:
     if days == 0:
         return _("就诊当天")
     return _("就诊前一天") if days == 1 else _("就诊前 %(n)s 天", n=days)
-
-
-def arrive_by(policy: Policy, starts: datetime) -> str:
-    """Return the wall-clock time by which to be there, 「08:10」."""
-    return wording.clock(starts - timedelta(minutes=policy.arrive_minutes))

@@ -17,11 +17,11 @@ from flask_limiter.util import get_remote_address
 from booking.clock import db_now
 from booking.db import db
 from booking.people.queries import account as account_of
-from booking.people.queries import mask_phone
+from booking.people.rules import mask_phone
 from booking.refs import Key, ref
 from booking.staff.rules import Actor
 
-KEY, ACCOUNT, FOUND, HELD_BEFORE, PHONE = "key", "account", "found", "held", "phone"
+KEY, ACCOUNT, FOUND, PHONE = "key", "account", "found", "phone"
 FOUND_FOR = timedelta(minutes=30)
 FOUND_AT_MOST = 3
 
@@ -89,11 +89,9 @@ def actor() -> Actor:
     return Actor("browser", holder())
 
 
-def actor_on(appointment: Key) -> Actor:
-    """Return who acts on one appointment: the account, or the holder of its visit code when that opened it."""
-    if not me() and found(appointment):
-        return Actor("code", ref(appointment))
-    return actor()
+def actor_on(appointment: Key, *, owner: bool) -> Actor:
+    """Return who acts on one appointment: its account, or whoever opened it with the visit code."""
+    return actor() if owner or not found(appointment) else Actor("code", appointment[1].hex)
 
 
 def keep_signed_in(account: int) -> None:
@@ -109,7 +107,7 @@ def keep_signed_in(account: int) -> None:
 
 def forget() -> None:
     """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
-    for name in (KEY, ACCOUNT, FOUND, HELD_BEFORE, PHONE, "csrf_token"):
+    for name in (KEY, ACCOUNT, FOUND, PHONE, "csrf_token"):
         session.pop(name, None)
     for name in ("csrf_token", "web_me"):
         g.pop(name, None)

@@ -1,0 +1,200 @@
+"""My appointments: list, detail, calendar file, slip, cancel. Also what a visit code opens."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from booking.appointments.cancel import cancel as cancel_appointment
+from booking.appointments.queries import AppointmentView, next_of_account, of_account
+from booking.appointments.queries import appointment as appointment_of
+from booking.appointments.rules import NoSuchAppointment
+from booking.errors import Refusal
+from booking.notices.calendar import appointment_ics
+from booking.notices.queries import messages_about
+from booking.people.rules import mask_phone
+from booking.refs import Key
+from booking.web import passes
+from booking.web.forms import CancelForm
+from booking.web.session import account_id, actor_on, found, me, now, signed_in
+
+blueprint = Blueprint("appointments", __name__)
+
+TABS = (("coming", _l("待就诊")), ("past", _l("已就诊")), ("cancelled", _l("已取消")))
+ACTIVE = ("booked", "arrived", "in_visit")
+SHOWN = (*ACTIVE, "confirming", "fulfilled", "cancelled", "no_show", "excused")
+
+
+def opened(appointment: Key) -> AppointmentView | None:
+    """Return the appointment when the signed-in account booked it or its visit code was given here; None to sign in first.
+
+    Somebody else's is not found.
+    """
+    view = appointment_of(*appointment)
+    if found(appointment) and view is not None and view.status in SHOWN:
+        return view
+    if me() is None:
+        return None
+    if view is None or view.account_id != account_id() or view.status not in SHOWN:
+        raise NoSuchAppointment
+    return view
+
+
+def sign_in_first() -> ResponseReturnValue:
+    """Send to the sign-in page and back to this one."""
+    there = request.full_path.rstrip("?") if request.method == "GET" else request.path
+    return redirect(url_for("login.login", next=there), code=303)
+
+
+def is_owner(view: AppointmentView) -> bool:
+    """Whether the signed-in account booked it (and not only the visit code is known)."""
+    return account_id() is not None and view.account_id == account_id()
+
+
+@blueprint.get("/me/appointments")
+@signed_in
+def list_appointments() -> ResponseReturnValue:
+    """Show the next visit as a ticket and the others by tab."""
+    tab = request.args.get("tab", "")
+    tab = tab if tab in dict(TABS) else "coming"
+    rows = of_account(account_id() or 0, tab)
+    ahead = next_of_account(account_id() or 0) if tab == "coming" else None
+    return render_template(
+        "web/my_appointments.html",
+        tabs=[
+            {
+                "text": text,
+                "url": url_for("appointments.list_appointments", tab=name),
+                "current": name == tab,
+                "count": None,
+            }
+            for name, text in TABS
+        ],
+        next=passes.ticket(ahead, now(), owner=True, qr=True) if ahead else None,
+        rows=[passes.ticket(row, now(), owner=True) for row in rows if ahead is None or row.id != ahead.id],
+        no_show=None,
+        pager=None,
+        empty_why="",
+    )
+
+
+@blueprint.get("/me/appointments/<ref:appointment>")
+def detail(appointment: Key) -> ResponseReturnValue:
+    """Show one appointment; right after booking (`done`) with the words of success."""
+    view = opened(appointment)
+    if view is None:
+        return sign_in_first()
+    done = request.args.get("done", "") if view.status == "booked" else ""
+    return render_template(
+        "web/appointment.html",
+        a=passes.ticket(view, now(), owner=is_owner(view), qr=True),
+        fresh=done in ("booked", "moved"),
+        changed=done == "moved",
+        letters=_letters(view, fresh=done in ("booked", "moved")),
+        steps=_steps(view),
+        back_url=url_for("appointments.list_appointments") if is_owner(view) else None,
+        undo_until=passes.regret_label(view, now()),
+    )
+
+
+def _letters(view: AppointmentView, *, fresh: bool) -> list[dict[str, str]]:
+    """Return what the ledger says about the newest letters; while an SMS still waits, where it will go."""
+    shown = []
+    for letter in messages_about(view.hospital_id, view.id):
+        if letter.channel == "app" or letter.kind.startswith("reminder"):
+            continue
+        phone = view.booker_phone if letter.recipient == "account" else view.patient_phone
+        to = mask_phone(phone) if phone and letter.channel == "sms" else ""
+        if letter.status in ("waiting", "sending") and to:
+            text = _("短信一般 1 分钟内发到 %(to)s", to=to)
+        else:
+            text = " ".join(one for one in (letter.kind_label, letter.channel_label, to) if one)
+        tone = {"warn": "soon"}.get(letter.tone, letter.tone)
+        shown.append({"text": text, "status_label": letter.status_label, "tone": tone})
+    return shown if fresh else shown[-2:]
+
+
+def _steps(view: AppointmentView) -> list[dict[str, str]]:
+    desk = view.desk or _("分诊台")
+    when = passes.arrive_time(view)
+    return [
+        {"title": _("带上证件"), "text": _("就诊人的身份证或电子医保凭证，以前的病历和检查结果。")},
+        {
+            "title": _("%(time)s 前到%(desk)s报到", time=when, desk=desk),
+            "text": _("说预约码就行。迟到超过 %(n)s 分钟，排到本时段最后。", n=view.late_minutes),
+        },
+        {
+            "title": _("等叫号"),
+            "text": _("报到后拿到排队号，在%(room)s外等。", room=view.room or _("诊室")),
+        },
+    ]
+
+
+@blueprint.get("/me/appointments/<ref:appointment>/calendar.ics")
+def calendar(appointment: Key) -> ResponseReturnValue:
+    """Send the visit as a calendar file."""
+    view = opened(appointment)
+    if view is None:
+        return sign_in_first()
+    name = f"visit-{view.visit_date.isoformat()}.ics"
+    return Response(
+        appointment_ics(view),
+        mimetype="text/calendar",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@blueprint.get("/me/appointments/<ref:appointment>/slip")
+def slip(appointment: Key) -> ResponseReturnValue:
+    """Show the slip to print."""
+    view = opened(appointment)
+    if view is None:
+        return sign_in_first()
+    shown = passes.ticket(view, now(), owner=is_owner(view), qr=True)
+    return render_template("web/slip.html", a=shown, back_url=shown.url)
+
+
+@blueprint.route("/me/appointments/<ref:appointment>/cancel", methods=["GET", "POST"])
+def cancel(appointment: Key) -> ResponseReturnValue:
+    """Say what cancelling means; a POST cancels and shows the appointment as it then is."""
+    view = opened(appointment)
+    if view is None:
+        return sign_in_first()
+    if not view.can_cancel and request.method == "GET":
+        return redirect(url_for("appointments.detail", appointment=view.ref), code=303)
+    form = CancelForm() if request.method == "POST" else CancelForm(formdata=None)
+    if request.method == "GET":
+        form.request_key.data = secrets.token_hex(16)
+        return _cancel_page(view, form)
+    if not form.validate():
+        return _cancel_page(view, form), 422
+    reason, key = form.reason.data, form.request_key.data or None
+    try:
+        cancel_appointment(
+            *appointment, actor=actor_on(appointment, owner=is_owner(view)), reason=reason, key=key
+        )
+    except Refusal as refusal:
+        problem = {"text": refusal.text, "href": "", "more": None}
+        return _cancel_page(view, form, [problem]), refusal.status
+    return redirect(url_for("appointments.detail", appointment=view.ref), code=303)
+
+
+def _cancel_page(
+    view: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] | None = None
+) -> str:
+    shown = passes.ticket(view, now(), owner=is_owner(view))
+    return render_template(
+        "web/cancel.html",
+        a=shown,
+        back_url=shown.url,
+        form=form,
+        problems=problems or [],
+        late=view.cancel_is_late,
+        late_text=passes.late_text(view, now()),
+        undo=bool(passes.regret_label(view, now())),
+    )

@@ -1,0 +1,55 @@
+"""Messages: reminders and changes, newest first."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from booking import clock, wording
+from booking.notices.queries import messages_of, unread_of
+from booking.notices.service import mark_read
+from booking.web import lists
+from booking.web.inputs import whole
+from booking.web.session import account_id, now, signed_in
+
+blueprint = Blueprint("messages", __name__)
+
+PAGE = 20
+
+
+@blueprint.get("/me/messages")
+@signed_in
+def list_messages() -> ResponseReturnValue:
+    """Show the account's letters, each with its appointment."""
+    page = whole(request.args.get("page"))
+    account = account_id() or 0
+    rows = messages_of(account, limit=PAGE + 1, offset=(page - 1) * PAGE)
+    today = clock.local(now(), lists.HOME_ZONE).date()
+    shown = [
+        {
+            "title": row.title,
+            "text": row.text,
+            "lines": row.lines,
+            "when_label": wording.moment_near(clock.local(row.sent_at, lists.HOME_ZONE), today),
+            "url": url_for("appointments.detail", appointment=row.appointment_ref)
+            if row.appointment_ref
+            else None,
+            "unread": row.unread,
+        }
+        for row in rows[:PAGE]
+    ]
+    pages = page + 1 if len(rows) > PAGE else page
+    return render_template(
+        "web/messages.html",
+        messages=shown,
+        pager=lists.pager(page, pages, "messages.list_messages"),
+        unread=unread_of(account),
+    )
+
+
+@blueprint.post("/me/messages/read")
+@signed_in
+def read() -> ResponseReturnValue:
+    """Mark every letter as seen; a repeat changes nothing."""
+    mark_read(account_id() or 0)
+    return redirect(url_for("messages.list_messages"), code=303)

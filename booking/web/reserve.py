@@ -1,0 +1,222 @@
+"""Taking a time: hold, the confirm page, confirm, extend, release."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from booking import clock, wording
+from booking.appointments import reserve as verbs
+from booking.appointments.queries import AppointmentView
+from booking.appointments.queries import appointment as appointment_of
+from booking.appointments.rules import HoldExpired, NoSuchAppointment, SignInFirst
+from booking.db import db
+from booking.directory.policy import policy_version
+from booking.errors import Refusal
+from booking.limits import limiter
+from booking.people.queries import PatientView, patients_of
+from booking.refs import Key, parse_ref, ref
+from booking.web import day_page, passes
+from booking.web.forms import ConfirmForm
+from booking.web.frame import display
+from booking.web.inputs import line, whole
+from booking.web.picker import near
+from booking.web.policy_words import rule_lines
+from booking.web.session import account_id, actor, browser, holder, known_holder, me, now
+
+blueprint = Blueprint("reserve", __name__)
+
+Problem = dict[str, Any]
+
+
+@blueprint.post("/hold")
+@limiter.limit("120/minute;1500/hour")
+@limiter.limit("20/minute;120/hour", key_func=browser)
+def hold() -> ResponseReturnValue:
+    """Hold the time `slot` for this browser and lead to its confirm page; a lost time shows the doctor's day again."""
+    slot = parse_ref(line(request.form.get("slot")))
+    answer = whole(request.form.get("answer"), 0) or None
+    try:
+        taken = verbs.hold(
+            *slot, holder=holder(), actor=actor(), answer_id=answer, generous=display().mode == "elder"
+        )
+    except SignInFirst:
+        return redirect(url_for("login.login", next=day_page.address(slot)), code=303)
+    except Refusal as refusal:
+        if refusal.status == 404:
+            raise
+        return day_page.lost(slot, refusal, answer), refusal.status
+    return redirect(url_for("reserve.book", hold=ref(taken)), code=303)
+
+
+@blueprint.route("/book/<ref:hold>", methods=["GET", "POST"])
+@limiter.limit("30/minute", methods=["POST"], key_func=browser)
+def book(hold: Key) -> ResponseReturnValue:
+    """Show what is about to be booked; a POST confirms it for the chosen patient."""
+    view = _mine(hold)
+    if view.status != "held" and view.status != "expired":
+        return redirect(url_for("appointments.detail", appointment=view.ref), code=303)
+    if me() is None:
+        return redirect(url_for("login.login", next=request.full_path.rstrip("?")), code=303)
+    form = _form(view)
+    if request.method == "GET":
+        return _page(view, form)
+    if not form.validate():
+        return _page(view, form), 422
+    try:
+        booked = verbs.confirm(
+            *hold,
+            holder=holder(),
+            actor=actor(),
+            patient_id=int(form.patient.data),
+            complaint=form.complaint.data,
+            remind=form.reminders.data,
+            key=form.request_key.data or None,
+        )
+    except HoldExpired:
+        return _again(view, form)
+    except Refusal as refusal:
+        if refusal.status == 404:
+            raise
+        return _page(view, form, problems=[_problem(refusal)]), refusal.status
+    return redirect(url_for("appointments.detail", appointment=ref(booked), done="booked"), code=303)
+
+
+@blueprint.post("/book/<ref:hold>/extend")
+def extend(hold: Key) -> ResponseReturnValue:
+    """Keep the time a little longer, once; a refusal is said on the confirm page."""
+    view = _mine(hold)
+    try:
+        verbs.extend_hold(*hold, holder=holder(), actor=actor())
+    except Refusal as refusal:
+        if me() is None or refusal.status == 404:
+            raise
+        form = _form(view, formdata=False)
+        return _page(view, form, problems=[_problem(refusal, href="")]), refusal.status
+    return redirect(url_for("reserve.book", hold=view.ref), code=303)
+
+
+@blueprint.post("/book/<ref:hold>/release")
+def release(hold: Key) -> ResponseReturnValue:
+    """Give the held time back and return to the doctor's day; a repeat changes nothing."""
+    view = _mine(hold)
+    if view.status == "held":
+        verbs.release_hold(*hold, holder=holder(), actor=actor())
+    return redirect(_back(view), code=303)
+
+
+def _mine(hold: Key) -> AppointmentView:
+    """Return the hold when this browser's key or the signed-in account took it; anybody else's is not found."""
+    view = appointment_of(*hold)
+    person = account_id()
+    if view is None:
+        raise NoSuchAppointment
+    by_browser = view.holder is not None and view.holder == known_holder()
+    by_account = person is not None and person in (view.holder_account_id, view.account_id)
+    if not (by_browser or by_account):
+        raise NoSuchAppointment
+    return view
+
+
+def _back(view: AppointmentView) -> str:
+    return url_for(
+        "doctors.doctor", doctor=view.doctor_slug, date=view.visit_date.isoformat(), _anchor="h-day"
+    )
+
+
+def _form(view: AppointmentView, *, formdata: bool = True) -> ConfirmForm:
+    people = patients_of(account_id() or 0)
+    form = ConfirmForm() if formdata and request.method == "POST" else ConfirmForm(formdata=None)
+    form.patient.choices = [(str(one.id), _named(one)) for one in people]
+    if request.method == "GET" and people:
+        asked = request.args.get("patient")
+        known = [value for value, _label in form.patient.choices]
+        form.patient.data = asked if asked in known else known[0]
+    if not form.request_key.data:
+        form.request_key.data = secrets.token_hex(16)
+    return form
+
+
+def _named(one: PatientView) -> str:
+    return _(
+        "%(name)s（%(relation)s），%(age)s 岁", name=one.masked_name, relation=one.relation_name, age=one.age
+    )
+
+
+def _problem(refusal: Refusal, href: str = "#patient-0") -> Problem:
+    """Return a refusal as a line of the summary; one about another appointment leads there."""
+    more = None
+    other = refusal.facts.get("appointment_id")
+    if other is not None:
+        name = ref(refusal.facts["hospital_id"], other)
+        more = {"text": _("看那个预约"), "url": url_for("appointments.detail", appointment=name)}
+    return {"text": refusal.text, "href": href, "more": more}
+
+
+def _again(view: AppointmentView, form: ConfirmForm) -> ResponseReturnValue:
+    """The hold ran out: take the same time again when a place is left, keep what was typed, ask to confirm once more."""
+    form.request_key.data = secrets.token_hex(16)
+    try:
+        slot = (view.hospital_id, view.slot_id)
+        fresh = verbs.hold(
+            *slot, holder=holder(), actor=actor(), answer_id=view.source_answer_id, generous=True
+        )
+    except Refusal as refusal:
+        text = _("保留时间已到，%(why)s", why=refusal.text)
+        today = clock.local(now(), view.zone).date()
+        times = near(refusal.facts.get("alternatives"), today)
+        problem = {"text": text, "href": "", "more": None}
+        lost = refusal.status in (409, 410)
+        return _page(view, form, problems=[problem], near=times, lost=lost), 409
+    again = appointment_of(fresh.hospital_id, fresh.id) or view
+    text = _("保留时间已到，这个时间还有号，已重新为你保留，点确认可继续。")
+    return _page(again, form, problems=[{"text": text, "href": "", "more": None}]), 409
+
+
+def _page(
+    view: AppointmentView,
+    form: ConfirmForm,
+    *,
+    problems: list[Problem] | None = None,
+    near: Any = None,
+    lost: bool = False,
+) -> str:
+    expired = view.held_until is None or view.held_until <= now() or view.status != "held"
+    policy = policy_version(db.session(), view.hospital_id, view.policy_version)
+    people = patients_of(account_id() or 0)
+    person = me()
+    here = url_for("reserve.book", hold=view.ref)
+    return render_template(
+        "web/confirm.html",
+        hold={
+            "id": view.ref,
+            "until": wording.clock(clock.local(view.held_until, view.zone)) if view.held_until else "",
+            "left": max(0, int((view.held_until - now()).total_seconds())) if view.held_until else 0,
+            "extend_url": url_for("reserve.extend", hold=view.ref)
+            if view.may_extend and not expired
+            else None,
+            "expired": expired,
+            "back_url": _back(view),
+        },
+        doctor=passes.doctor_line(view),
+        ticket=passes.summary(view, now()),
+        form=form,
+        action=here,
+        release_url=url_for("reserve.release", hold=view.ref) if not expired else "",
+        patient_notes={str(one.id): _("证件尾号 %(t)s", t=one.id_tail) for one in people if one.id_tail},
+        no_patients=not people,
+        add_patient_url=url_for("patients.add", next=here),
+        phone_text=person.phone_masked if person else "",
+        rules=rule_lines(policy),
+        regret_minutes=policy.regret_minutes,
+        problems=problems or [],
+        near=near or [],
+        moving=None,
+        other_hospital_warning="",
+        submit_label="",
+        lost=lost,
+    )
