@@ -138,6 +138,14 @@ def after_commit(session: Session, name: str, call: Callable[[], None]) -> None:
     session.info.setdefault("after_commit", {})[name] = call
 
 
+def end_read(session: Session | None = None) -> Session:
+    """End the read transaction of the session, if any; rows loaded so far keep their values and are let go."""
+    session = session or db.session()
+    session.expunge_all()  # before the rollback, which would empty them
+    session.rollback()
+    return session
+
+
 @contextmanager
 def transaction() -> Iterator[Session]:
     """Open the write transaction of a verb and commit it; any exception rolls everything back.

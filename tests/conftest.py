@@ -31,7 +31,7 @@ os.environ["DATABASE_URL"] = f"sqlite:///{_own.name}/unused.db"  # for whatever 
 
 import pytest  # noqa: E402
 import redis  # noqa: E402
-from flask import Flask  # noqa: E402
+from flask import Flask, has_app_context  # noqa: E402
 from flask.testing import FlaskClient  # noqa: E402
 from flask_migrate import upgrade  # noqa: E402
 from sqlalchemy import Engine, text  # noqa: E402
@@ -289,6 +289,12 @@ def another_app(database: str) -> Iterator[Callable[..., Flask]]:
             db.engine.dispose()
 
 
+def _end_read() -> None:
+    """End the read a test has open: its snapshot would go on showing the clock as it was."""
+    if has_app_context():
+        db.session.rollback()
+
+
 class Clock:
     """The database's clock, moved for the application under test; never the machine's."""
 
@@ -301,12 +307,14 @@ class Clock:
 
     def shift(self, **by: float) -> datetime:
         """Move by timedelta's words (`hours=3`) and return the new instant."""
+        _end_read()
         with self.app.app_context(), transaction() as session:
             clock.shift(session, timedelta(**by))
         return self()
 
     def at(self, instant: datetime) -> datetime:
         """Move to an aware instant; it goes on running from there."""
+        _end_read()
         with self.app.app_context(), transaction() as session:
             clock.shift(session, instant - clock.db_now(session))
         return self()

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from booking.appointments.models import Appointment
 from booking.appointments.places import end_stale_holds
 from booking.clock import db_now
-from booking.db import db, retried, transaction
+from booking.db import db, end_read, retried, transaction
 
 
 def sweep_holds() -> int:
@@ -15,7 +15,7 @@ def sweep_holds() -> int:
     now = db_now(db.session())
     late = select(Appointment.hospital_id).where(Appointment.status == "held", Appointment.held_until <= now)
     hospitals = list(db.session.scalars(late.group_by(Appointment.hospital_id)))
-    db.session.rollback()
+    end_read()
     ended = 0
     for hospital_id in hospitals:
         while True:
