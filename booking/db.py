@@ -153,9 +153,7 @@ def transaction() -> Iterator[Session]:
     Ends the read transaction the door may have left open first: rows loaded before are not relied on.
     On SQLite the transaction is IMMEDIATE, because a deferred one that has read cannot always become a writer.
     """
-    session: Session = db.session()
-    session.expunge_all()  # first: a rollback would empty the rows a caller still reads
-    session.rollback()
+    session = end_read()
     session.info.pop("after_commit", None)
     session.connection(execution_options={"immediate": True})
     try:
