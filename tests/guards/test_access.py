@@ -11,6 +11,10 @@ from werkzeug.routing import Rule
 # Who: "anyone"; "account" a signed-in phone; "staff" any signed-in staff member (the verb decides by role,
 # see booking/staff/rules.py); "demo" exists only in the demo configuration; "machine" a probe.
 MATRIX: dict[str, str] = {
+    "display.switch": "anyone",
+    "health.alive": "machine",
+    "health.ready": "machine",
+    "health.robots": "machine",
     "static": "anyone",
     "demo.outbox": "demo",
     "demo.move_clock": "demo",
@@ -68,7 +72,7 @@ def test_whoever_is_not_signed_in_gets_nothing_that_is_not_for_anyone(open_app):
             if (
                 who == "staff"
                 and answer.status_code in (302, 303)
-                and "/desk" not in answer.headers["Location"]
+                and "/staff" not in answer.headers["Location"]
             ):
                 wrong.append(f"{method} {rule.rule} sends a stranger to {answer.headers['Location']}")
     assert not wrong, "\n".join(wrong)
