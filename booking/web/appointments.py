@@ -130,9 +130,13 @@ def _steps(view: AppointmentView) -> list[dict[str, str]]:
         },
         {
             "title": _("等叫号"),
-            "text": _("报到后拿到排队号，在%(room)s外等。", room=view.room or _("诊室")),
+            "text": _("报到后拿到排队号，在%(room)s外等。", room=_room(view.room)),
         },
     ]
+
+
+def _room(room: str) -> str:
+    return _(" %(n)s 诊室", n=room) if room.isdigit() else room or _("诊室")
 
 
 @blueprint.get("/me/appointments/<ref:appointment>/calendar.ics")

@@ -83,10 +83,7 @@ def _found(wanted: Narrowed) -> list[cards.Card]:
         dept=wanted["dept"], hospital=wanted["hospital"], title=wanted["title"], sex=wanted["sex"]
     )
     keys = doctor_keys(narrow, limit=CONSIDERED)
-    if wanted["date"] or wanted["half"]:
-        found = _there_and_then(keys, wanted)
-    else:
-        found = cards.cards(keys)
+    found = _there_and_then(keys, wanted) if wanted["date"] or wanted["half"] else cards.cards(keys)
     return found if wanted["sort"] == "rank" else cards.soonest(found)
 
 
@@ -117,7 +114,7 @@ def _hint(wanted: Narrowed, form: FilterForm) -> tuple[str, str]:
         if count > best:
             said = dict(form[name].choices)[value]
             best, words = count, _("去掉“%(what)s”后有 %(n)s 位。", what=said, n=count)
-            kept = {key: kept for key, kept in wanted.items() if kept and key != name}
+            kept: dict[str, Any] = {key: said for key, said in wanted.items() if said and key != name}
             address = url_for("doctors.list_doctors", **kept)
     return words, address
 

@@ -26,7 +26,7 @@ def find() -> ResponseReturnValue:
         return _page(form)
     if not form.validate():
         return _page(form), 422
-    found = find_appointment(form.code.data, form.tail.data)
+    found = find_appointment(form.code.data or "", form.tail.data or "")
     if found is None:
         sentence = _("没有找到。请核对 8 位预约码和手机号后四位")
         return _page(form, [{"text": sentence, "href": "#code", "more": None}]), 422

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
@@ -41,7 +41,7 @@ def needed(sentence: Any) -> Check:
 def one_of_the_choices(sentence: Any) -> Check:
     """The value must be one that was offered."""
 
-    def check(_form: Any, field: Field) -> None:
+    def check(_form: Any, field: Any) -> None:
         if field.data not in [value for value, *_rest in field.choices]:
             raise ValidationError(sentence)
 
@@ -66,12 +66,12 @@ def one_line(text: str | None) -> str:
     return " ".join(plain(text).split())
 
 
-def put_errors(form: FlaskForm, refusal: Refusal) -> list[dict[str, str]]:
+def put_errors(form: FlaskForm, refusal: Refusal) -> list[dict[str, Any]]:
     """Put a rule's sentences on the form's fields; return those that belong to no field, as problems of the page."""
     errors: dict[str, str] = dict(refusal.facts.get("errors") or {})
     if not errors and refusal.facts.get("field"):
         errors[str(refusal.facts["field"])] = refusal.text
-    loose = []
+    loose: list[dict[str, Any]] = []
     for name, sentence in errors.items():
         field = form._fields.get({"birth_date": "birth_year"}.get(name, name))
         if field is None:
@@ -187,9 +187,9 @@ class FilterForm(FlaskForm):
     sort = SelectField(_l("排序"), validate_choice=False)
 
 
-def chosen(field: SelectField, offered: Iterable[tuple[str, str]]) -> str:
+def chosen(field: SelectField, offered: Sequence[tuple[str, str]]) -> str:
     """Offer `offered` (value, words) in a filter, and return the chosen value, "" for none or one not offered."""
     field.choices = list(offered)
-    if field.data not in [value for value, _words in field.choices]:
+    if field.data not in dict(offered):
         field.data = ""
     return field.data or ""

@@ -48,7 +48,7 @@ def login() -> ResponseReturnValue:
         return _phone_page(form)
     form.validate()
     try:
-        number = request_code(form.phone.data)
+        number = request_code(form.phone.data or "")
     except TooMany as refusal:
         return _phone_page(form, [{"text": refusal.text, "href": "#phone", "more": None}]), refusal.status
     except BadInput as refusal:
@@ -71,7 +71,7 @@ def code() -> ResponseReturnValue:
     if not form.validate():
         return _code_page(form, phone), 422
     try:
-        account = sign_in(phone, form.code.data)
+        account = sign_in(phone, form.code.data or "")
     except BadInput as refusal:
         return _code_page(form, phone, put_errors(form, refusal)), refusal.status
     keep_signed_in(account.id)

@@ -15,7 +15,7 @@ from booking.appointments.queries import AppointmentView
 from booking.appointments.queries import appointment as appointment_of
 from booking.appointments.rules import HoldExpired, NoSuchAppointment, SignInFirst
 from booking.db import db
-from booking.directory.policy import policy_version
+from booking.directory.policy import current_policy
 from booking.errors import Refusal
 from booking.limits import limiter
 from booking.people.queries import PatientView, patients_of
@@ -73,7 +73,7 @@ def book(hold: Key) -> ResponseReturnValue:
             holder=holder(),
             actor=actor(),
             patient_id=int(form.patient.data),
-            complaint=form.complaint.data,
+            complaint=form.complaint.data or "",
             remind=form.reminders.data,
             key=form.request_key.data or None,
         )
@@ -131,11 +131,11 @@ def _back(view: AppointmentView) -> str:
 def _form(view: AppointmentView, *, formdata: bool = True) -> ConfirmForm:
     people = patients_of(account_id() or 0)
     form = ConfirmForm() if formdata and request.method == "POST" else ConfirmForm(formdata=None)
-    form.patient.choices = [(str(one.id), _named(one)) for one in people]
+    known = {str(one.id): _named(one) for one in people}
+    form.patient.choices = list(known.items())
     if request.method == "GET" and people:
         asked = request.args.get("patient")
-        known = [value for value, _label in form.patient.choices]
-        form.patient.data = asked if asked in known else known[0]
+        form.patient.data = asked if asked in known else next(iter(known))
     if not form.request_key.data:
         form.request_key.data = secrets.token_hex(16)
     return form
@@ -186,7 +186,7 @@ def _page(
     lost: bool = False,
 ) -> str:
     expired = view.held_until is None or view.held_until <= now() or view.status != "held"
-    policy = policy_version(db.session(), view.hospital_id, view.policy_version)
+    policy = current_policy(db.session(), view.hospital_id)
     people = patients_of(account_id() or 0)
     person = me()
     here = url_for("reserve.book", hold=view.ref)

@@ -27,7 +27,7 @@ def settings() -> ResponseReturnValue:
     problems = []
     if form.validate():
         try:
-            set_email(person.account_id, form.email.data)
+            set_email(person.account_id, form.email.data or "")
             set_reminders(person.account_id, form.reminders.data)
         except BadInput as refusal:
             problems = put_errors(form, refusal)
