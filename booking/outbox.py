@@ -244,22 +244,14 @@ def _claim_batch(
     meanwhile. Rows another worker has locked are skipped (SQLite has one writer at a time and needs no lock).
     """
     now = db_now(session)
-    older = aliased(Message)
-    ahead = exists().where(
-        older.hospital_id == Message.hospital_id,
-        older.appointment_id == Message.appointment_id,
-        older.channel == Message.channel,
-        older.version < Message.version,
-        older.status == "sending",
-        older.lease_until > now,
-    )
+    due = (Message.status.in_(LIVE), Message.next_at <= now)
+    ahead = _older_is_being_sent(now)
     chosen = session.scalars(
         select(Message.id)
         .where(
             Message.hospital_id == hospital_id,
             Message.channel == channel,
-            Message.status.in_(LIVE),
-            Message.next_at <= now,
+            *due,
             not_(ahead),
         )
         .order_by(Message.next_at)
@@ -273,6 +265,7 @@ def _claim_batch(
         .where(
             Message.hospital_id == hospital_id,
             Message.id.in_(chosen),
+            *due,
             Message.expires_at >= now,
             not_(ahead),
             text(f"({wanted}) IS TRUE"),
@@ -302,6 +295,19 @@ def _claim_batch(
                 .execution_options(synchronize_session=False)
             )
     return len(chosen), sorted(claimed, key=lambda message: (message.due_at, message.version))
+
+
+def _older_is_being_sent(now: datetime) -> ColumnElement[bool]:
+    """An older letter about the same visit is on its way over the same channel: the newer must not overtake it."""
+    older = aliased(Message)
+    return exists().where(
+        older.hospital_id == Message.hospital_id,
+        older.appointment_id == Message.appointment_id,
+        older.channel == Message.channel,
+        older.version < Message.version,
+        older.status == "sending",
+        older.lease_until > now,
+    )
 
 
 def give_back(messages: Iterable[Message]) -> None:
