@@ -129,7 +129,8 @@ def _facts(a: AppointmentView, at: House) -> dict[str, Any]:
     return {
         "code": a.visit_code,
         "qr": "",
-        "status_label": label,
+        "status_label": "",
+        "state_label": label,
         "tone": tone or "off",
         "when_label": wording.when_long(a.visit_date, a.starts_local, a.part),
         "doctor": a.doctor,
@@ -140,7 +141,9 @@ def _facts(a: AppointmentView, at: House) -> dict[str, Any]:
         "id_tail": a.id_tail,
         "fee": wording.fee(a.fee_cents) if a.fee_cents else "",
         "fee_label": a.fee_name,
-        "cancel_by_label": wording.moment(at.wall(a.cancel_deadline)) if a.status == "booked" else "",
+        "cancel_by_label": wording.moment(at.wall(a.cancel_deadline))
+        if a.status == "booked" and not a.deadline_passed
+        else "",
         "queue_label": _("排队号 %(n)s", n=a.queue_number) if a.queue_number else "",
         "late": a.arrived_late,
         "phone_masked": mask_phone(phone) if phone else "",

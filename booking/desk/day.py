@@ -30,12 +30,8 @@ GONE = ("cancelled", "expired", "entered_in_error")
 @staff_page("read_day")
 def day() -> ResponseReturnValue:
     """List the visits of a day, of one doctor or session, of one state, or those that fit a code, phone tail or name."""
-    said = get_flashed_messages(category_filter=["scan-ok", "scan-few"], with_categories=True)
-    result = None
-    if said:
-        tone, text = said[-1]
-        result = {"text": text, "tone": tone.removeprefix("scan-")}
-    return _page(result)
+    said: list[tuple[str, str]] = list(get_flashed_messages(True, ("scan-ok", "scan-few")))  # type: ignore[arg-type]
+    return _page({"text": said[-1][1], "tone": said[-1][0].removeprefix("scan-")} if said else None)
 
 
 @blueprint.post("/day/check-in")

@@ -14,7 +14,6 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
-    DateField,
     HiddenField,
     IntegerField,
     PasswordField,
@@ -23,8 +22,10 @@ from wtforms import (
 )
 from wtforms.fields import Field
 from wtforms.validators import Length, NumberRange, StopValidation, ValidationError
+from wtforms.widgets import TextInput
 
 _CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-5][0-9]))?")
+_DATE = re.compile(r"([0-9]{4})(?:[-/.年])?([0-9]{1,2})(?:[-/.月])?([0-9]{1,2})")
 _YUAN = re.compile(r"([0-9]{1,5})(?:[.]([0-9]{1,2}))?")
 EARLIEST, LATEST = Date(2000, 1, 1), Date(2100, 12, 31)
 
@@ -63,16 +64,24 @@ def read_yuan(text: str | None) -> int | None:
 
 
 def read_date(text: str | None) -> Date | None:
-    """Return a date written 2026-11-25 within the years a schedule can mean, or None."""
+    """Return a date written 2026-11-25, 2026/11/25, 20261125 or 2026年11月25日, or None.
+
+    Years no schedule can mean are refused like impossible dates.
+    """
+    found = _DATE.fullmatch(narrow(text).replace(" ", "").rstrip("日"))
+    if not found:
+        return None
     try:
-        read = Date.fromisoformat(narrow(text))
+        read = Date(int(found[1]), int(found[2]), int(found[3]))
     except ValueError:
         return None
     return read if EARLIEST <= read <= LATEST else None
 
 
-class ClockField(StringField):
+class ClockField(Field):
     """A wall-clock time as people type it; shows what was typed until it is understood."""
+
+    widget = TextInput()
 
     def _value(self) -> str:
         if self.raw_data and self.errors:
@@ -80,15 +89,17 @@ class ClockField(StringField):
         return self.data.strftime("%H:%M") if isinstance(self.data, time) else ""
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
-        self.data = None  # type: ignore[assignment]
+        self.data = None
         if valuelist and narrow(valuelist[0]):
-            self.data = read_clock(valuelist[0])  # type: ignore[assignment]
+            self.data = read_clock(valuelist[0])
             if self.data is None:
                 raise ValueError(_("时间写成 8、830 或 08:30 都可以，请用 24 小时制"))
 
 
-class YuanField(StringField):
+class YuanField(Field):
     """An amount in yuan, kept in cents."""
+
+    widget = TextInput()
 
     def _value(self) -> str:
         if self.raw_data and self.errors:
@@ -98,15 +109,22 @@ class YuanField(StringField):
         return f"{self.data // 100}" if self.data % 100 == 0 else f"{self.data / 100:.2f}"
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
-        self.data = None  # type: ignore[assignment]
+        self.data = None
         if valuelist and narrow(valuelist[0]):
-            self.data = read_yuan(valuelist[0])  # type: ignore[assignment]
+            self.data = read_yuan(valuelist[0])
             if self.data is None:
                 raise ValueError(_("费用写元，例如 25 或 25.5，最多 10000"))
 
 
-class DayField(DateField):
+class DayField(Field):
     """A date; years outside a schedule's reach are refused like any other impossible date."""
+
+    widget = TextInput()
+
+    def _value(self) -> str:
+        if self.raw_data and self.errors:
+            return str(self.raw_data[0])
+        return self.data.isoformat() if isinstance(self.data, Date) else ""
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
         self.data = None

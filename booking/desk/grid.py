@@ -45,7 +45,12 @@ class Shown:
     def url(self, **changes: Any) -> str:
         """Return the address of the week with some of it changed."""
         at = replace(self, **changes)
-        kept = {"w": week_name(at.monday), "day": at.day.isoformat(), "dept": at.dept, "site": at.site}
+        kept: dict[str, Any] = {
+            "w": week_name(at.monday),
+            "day": at.day.isoformat(),
+            "dept": at.dept,
+            "site": at.site,
+        }
         kept["session"] = at.session
         return url_for("desk.week.week", **{name: value for name, value in kept.items() if value})
 
@@ -136,25 +141,31 @@ def days(shown: Shown, hospital_id: int, at: House) -> list[dict[str, Any]]:
 
 
 def rows(found: list[DoctorRow], shown: Shown, at: House, *, can_edit: bool) -> list[dict[str, Any]]:
-    """Return a row for every doctor, with a position for every part of the day in use."""
-    used = {part_id for row in found for _day, part_id in row.cells}
-    parts = [part for part in at.parts if part.id in used or part.name in ALWAYS] or at.parts[:2]
-    return [
-        {
-            "doctor": {"name": row.name, "title": row.title, "surname": row.name[:1]},
-            "cells": [
-                {
-                    "today": day == at.today,
-                    "current": day == shown.day,
-                    "units": [
-                        unit for part in parts for unit in _position(row, day, part, shown, at, can_edit)
-                    ],
-                }
-                for day in shown.dates
-            ],
-        }
-        for row in found
-    ]
+    """Return a row for every doctor under the name of the department; 上午 and 下午 keep their places in every row,
+    other parts of the day stand in the rows that use them this week."""
+    by_department: list[dict[str, Any]] = []
+    for row in found:
+        used = {part_id for _day, part_id in row.cells}
+        parts = [part for part in at.parts if part.id in used or part.name in ALWAYS] or at.parts[:2]
+        department = row.practices[0].department if row.practices else ""
+        if not by_department or by_department[-1]["department"] != department:
+            by_department.append({"department": department, "rows": []})
+        by_department[-1]["rows"].append(
+            {
+                "doctor": {"name": row.name, "title": row.title, "surname": row.name[:1]},
+                "cells": [
+                    {
+                        "today": day == at.today,
+                        "current": day == shown.day,
+                        "units": [
+                            unit for part in parts for unit in _position(row, day, part, shown, at, can_edit)
+                        ],
+                    }
+                    for day in shown.dates
+                ],
+            }
+        )
+    return by_department
 
 
 def _position(
@@ -173,7 +184,9 @@ def _position(
 
 def _unit(unit: Unit, doctor: str, shown: Shown, at: House) -> dict[str, Any]:
     kind, told = state_of(unit, at)
-    campus = "" if unit.campus == at.first_campus else unit.campus.removesuffix("院区")
+    campus = unit.campus.removesuffix("院区")
+    if unit.campus == at.first_campus or campus in unit.room:
+        campus = ""
     place = "".join([unit.campus if campus else "", _("诊室 %(room)s", room=unit.room) if unit.room else ""])
     when = f"{wording.day_long(unit.local_date)}{unit.part}"
     count = (

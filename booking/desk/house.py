@@ -87,7 +87,10 @@ class House:
 
     def kind_choices(self) -> Choices:
         """Return the hospital's clinic kinds with their usual fee."""
-        return [(kind.id.hex, f"{kind.name}（{wording.fee(kind.fee_cents)}）") for kind in self.kinds]
+        return [
+            (kind.id.hex, _("%(kind)s（通常 %(fee)s）", kind=kind.name, fee=wording.fee(kind.fee_cents)))
+            for kind in self.kinds
+        ]
 
     def practice_name(self, practice_id: uuid.UUID) -> str:
         """Return 「沈知微·风湿免疫科」; a practice that ended keeps no name here."""

@@ -53,7 +53,7 @@ def login() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(form), 422
     try:
-        member = sign_in_staff(form.username.data, form.password.data)
+        member = sign_in_staff(form.username.data or "", form.password.data or "")
     except TooMany as refusal:
         wait = wording.duration(refusal.facts.get("seconds", 60))
         told = _("连续输错太多次，请 %(wait)s后再试。忘记密码请联系管理员。", wait=wait)

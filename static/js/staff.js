@@ -49,6 +49,13 @@ if (grid) {
   if (desk.matches && new URLSearchParams(location.search).get("session")) $("#edit #h-edit")?.focus();
 }
 
+// fields that only matter for one choice of another field
+for (const part of $$("[data-when]")) {
+  const [name, value] = part.dataset.when.split("="), control = part.closest("form")?.elements[name];
+  const fit = () => { part.hidden = control.value !== value; };
+  if (control) { control.addEventListener("change", fit); fit(); }
+}
+
 // 「保存后会发生什么」: asked again whenever a field changes
 const form = $("form[data-preview]");
 if (form) {
