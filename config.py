@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 from pathlib import Path
 
-from environs import Env
+from environs import Env, EnvError
 
+FIELD_KEYS = re.compile(r"[A-Za-z0-9_-]{1,32}:(?:[0-9A-Fa-f]{2}){32,}")
 ROOT = Path(__file__).resolve().parent
 env = Env()
 
@@ -36,18 +39,20 @@ def local_secret(name: str) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.tmp")
-        partial.write_text(os.urandom(32).hex())
-        partial.chmod(0o600)
-        try:
-            os.link(partial, path)  # atomic: a second process starting at the same moment keeps the first one's key
-        except FileExistsError:
-            pass
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as written:
+            written.write(os.urandom(32).hex())
+        # atomic: a second process starting at the same moment keeps the first one's key
+        with contextlib.suppress(FileExistsError):
+            os.link(partial, path)
         partial.unlink()
     return path.read_text().strip()
 
 
 class Settings:
     """What every configuration shares."""
+
+    FIELD_KEYS: str
+    SECRET_KEY: str
 
     DEMO = False
     TESTING = False
@@ -118,13 +123,19 @@ class Production(Settings):
         self.SECRET_KEY = env.str("SECRET_KEY", "")
         self.FIELD_KEYS = env.str("FIELD_KEYS", "")
         if len(self.SECRET_KEY) < 32:
-            raise Refused("SECRET_KEY is missing or shorter than 32 characters; production does not start without it.")
+            raise Refused(
+                "SECRET_KEY is missing or shorter than 32 characters; production does not start without it."
+            )
         if not self.FIELD_KEYS:
-            raise Refused("FIELD_KEYS is missing (form: keyid:64 hex digits); personal fields cannot be encrypted.")
-        if self.SQLALCHEMY_DATABASE_URI.startswith("sqlite"):
+            raise Refused(
+                "FIELD_KEYS is missing (form: keyid:64 hex digits); personal fields cannot be encrypted."
+            )
+        if not self.SQLALCHEMY_DATABASE_URI.startswith("postgresql"):
             raise Refused("DATABASE_URL must name a PostgreSQL database in production.")
-        if not self.REDIS_URL:
-            raise Refused("REDIS_URL must name a Redis server in production; memory:// serves one process only.")
+        if not self.REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+            raise Refused(
+                "REDIS_URL must name a Redis server in production; memory:// serves one process only."
+            )
         if not self.SMS_GATEWAY_URL:
             raise Refused("SMS_GATEWAY_URL is missing; one-time codes could not reach anybody in production.")
         if not self.PUBLIC_URL.startswith("https://"):
@@ -152,4 +163,20 @@ def from_environment() -> Settings:
     kinds: dict[str, type[Settings]] = {"demo": Demo, "production": Production, "testing": Testing}
     if name not in kinds:
         raise Refused(f"APP_ENV is {name!r}; it can be demo or production.")
-    return kinds[name]()
+    try:
+        settings = kinds[name]()
+    except EnvError as problem:
+        raise Refused(f"{problem}") from problem
+    _ensure_field_keys(settings.FIELD_KEYS)
+    return settings
+
+
+def _ensure_field_keys(spec: str) -> None:
+    """Refuse keys that are too short to protect anybody, or whose names could not be told apart in a sealed field."""
+    keys = [part.strip() for part in spec.split(",") if part.strip()]
+    names = [key.partition(":")[0] for key in keys]
+    if not keys or not all(FIELD_KEYS.fullmatch(key) for key in keys) or len(set(names)) != len(names):
+        raise Refused(
+            "FIELD_KEYS must be keyid:64 hex digits, newest first, separated by commas; a keyid is letters and digits,"
+            " used once."
+        )

@@ -6,10 +6,13 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")  # no dot: it separates the parts of a sealed field
+_SECRET = re.compile(r"(?:[0-9A-Fa-f]{2}){32,}")
 _keys: dict[str, bytes] = {}
 _current = ""
 _index_key = b""
@@ -19,9 +22,17 @@ _code_key = b""
 def set_keys(spec: str) -> None:
     """Read `keyid:hex[,keyid:hex…]`; the first seals, all open. The blind-index key derives from the LAST (oldest) one,
     so that rotation — putting a new key in front — keeps every stored hash findable.
+
+    Raises ValueError for a spec with no key, a name used twice, a dot in a name or less than 32 bytes of secret.
     """
     global _current, _index_key, _code_key
     pairs = [part.strip().split(":", 1) for part in spec.split(",") if part.strip()]
+    names = [pair[0] for pair in pairs]
+    fine = all(
+        len(pair) == 2 and _KEY_NAME.fullmatch(pair[0]) and _SECRET.fullmatch(pair[1]) for pair in pairs
+    )
+    if not pairs or not fine or len(set(names)) != len(names):
+        raise ValueError("field keys are written keyid:64 hex digits, separated by commas, each name once")
     _keys.clear()
     for key_id, secret in pairs:
         _keys[key_id] = hashlib.sha256(bytes.fromhex(secret)).digest()

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Session
@@ -50,7 +51,10 @@ LABELS = {
 
 
 def fitting(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as they may be stored: text trimmed. Raises BadInput for a text longer than its column."""
+    """Return the values as they may be stored: text trimmed.
+
+    Raises BadInput for a text longer than its column and for a time zone nobody knows.
+    """
     checked: dict[str, Any] = {}
     for field, value in values.items():
         if isinstance(value, str):
@@ -64,7 +68,17 @@ def fitting(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
                     limit=kind.length,
                 )
         checked[field] = value
+    if "zone" in checked:
+        _ensure_zone(checked["zone"])
     return checked
+
+
+def _ensure_zone(zone: str) -> None:
+    """Every instant of a hospital is derived with its zone: an unknown one would break each page later."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
+        raise BadInput("没有这个时区，例如 Asia/Shanghai。", field="zone") from problem
 
 
 def named(values: Mapping[str, Any]) -> str:
@@ -76,8 +90,10 @@ def named(values: Mapping[str, Any]) -> str:
 
 
 def apply(row: Model, values: Mapping[str, Any]) -> bool:
-    """Set the values that differ on a stored row; say whether any did."""
+    """Set the values that differ on a stored row; say whether any did. Raises BadInput when a name would be emptied."""
     changed = False
+    if "name" in values:
+        named(values)
     for field, value in fitting(type(row), values).items():
         if getattr(row, field) != value:
             setattr(row, field, value)

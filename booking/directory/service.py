@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import time
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking import clock
-from booking.db import db, transaction
+from booking.db import broken_constraint, db, transaction
 from booking.directory import entries
 from booking.directory.models import Campus, Department, Doctor, Hospital, Practice, Specialty
-from booking.errors import NotFound
+from booking.errors import BadInput, NotFound
 
 Row = TypeVar("Row", Campus, Department, Doctor, Practice)
+
+
+_DOUBLES = {
+    "uq_hospital_slug": ("slug", "这个网址短名已经有医院在用，请换一个。"),
+    "uq_campus_hospital_id_slug": ("slug", "这个网址短名已经有院区在用，请换一个。"),
+    "uq_department_hospital_id_name": ("name", "本院已经有同名的科室。"),
+    "uq_doctor_slug": ("slug", "这个网址短名已经有医生在用，请换一个。"),
+    "uq_specialty_slug": ("slug", "这个网址短名已经有科目在用，请换一个。"),
+    "uq_specialty_name": ("name", "已经有同名的科目。"),
+}
+
+
+@contextmanager
+def _writing() -> Iterator[Session]:
+    """A transaction whose refusals by a constraint become BadInput."""
+    try:
+        with transaction() as session:
+            yield session
+            session.flush()
+    except IntegrityError as problem:
+        rule = broken_constraint(problem)
+        if rule in _DOUBLES:
+            field, sentence = _DOUBLES[rule]
+            raise BadInput(sentence, field=field) from problem
+        if rule.startswith("fk_") or "FOREIGN KEY" in rule:
+            raise BadInput("有的选项不属于本医院，请重新选择。") from problem
+        raise
 
 
 def add_hospital(
@@ -32,7 +61,7 @@ def add_hospital(
     `facts` are columns of Hospital; `kinds` are (name, fee name, fee in cents); `policy` replaces defaults of the
     first version. Raises BadInput(field=). A repeat adds another hospital, with another slug.
     """
-    with transaction() as session:
+    with _writing() as session:
         return entries.new_hospital(
             session,
             clock.db_now(session),
@@ -46,7 +75,7 @@ def add_hospital(
 
 def change_hospital(hospital_id: int, **facts: Any) -> Hospital:
     """Set columns of a hospital. Raises NotFound, BadInput(field=). A repeat changes nothing."""
-    with transaction() as session:
+    with _writing() as session:
         hospital = session.get(Hospital, hospital_id)
         if hospital is None:
             raise NotFound("没有这家医院。")
@@ -56,14 +85,14 @@ def change_hospital(hospital_id: int, **facts: Any) -> Hospital:
 
 def add_campus(hospital_id: int, *, name: str, **facts: Any) -> Campus:
     """Add a campus. Raises NotFound, BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         _hospital(session, hospital_id)
         return entries.new_campus(session, hospital_id, {"name": name, **facts})
 
 
 def change_campus(hospital_id: int, campus_id: uuid.UUID, **facts: Any) -> Campus:
     """Set columns of a campus. Raises NotFound, BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         return _changed(session, Campus, hospital_id, campus_id, facts, "没有这个院区。")
 
 
@@ -72,27 +101,27 @@ def add_department(hospital_id: int, *, name: str, **facts: Any) -> Department:
 
     Raises NotFound, BadInput(field=).
     """
-    with transaction() as session:
+    with _writing() as session:
         _hospital(session, hospital_id)
         return entries.new_department(session, hospital_id, {"name": name, **facts})
 
 
 def change_department(hospital_id: int, department_id: uuid.UUID, **facts: Any) -> Department:
     """Set columns of a department. Raises NotFound, BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         return _changed(session, Department, hospital_id, department_id, facts, "没有这个科室。")
 
 
 def add_doctor(hospital_id: int, *, name: str, **facts: Any) -> Doctor:
     """Add a doctor; pinyin and slug are made from the name unless given. Raises NotFound, BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         _hospital(session, hospital_id)
         return entries.new_doctor(session, hospital_id, {"name": name, **facts})
 
 
 def change_doctor(hospital_id: int, doctor_id: uuid.UUID, **facts: Any) -> Doctor:
     """Set columns of a doctor. Raises NotFound, BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         return _changed(session, Doctor, hospital_id, doctor_id, facts, "没有这位医生。")
 
 
@@ -106,9 +135,9 @@ def add_practice(
 ) -> Practice:
     """Let a doctor see patients in a department on a campus; a repeat returns the same practice, active again.
 
-    All three must be of this hospital: the foreign keys refuse anything else.
+    All three must be of this hospital: the foreign keys refuse anything else, as BadInput.
     """
-    with transaction() as session:
+    with _writing() as session:
         practice, _ = entries.practice_of(session, hospital_id, doctor_id, department_id, campus_id)
         practice.position = position
         return practice
@@ -116,19 +145,19 @@ def add_practice(
 
 def change_practice(hospital_id: int, practice_id: uuid.UUID, *, active: bool) -> Practice:
     """End or revive a practice; its sessions are the schedule's matter. Raises NotFound."""
-    with transaction() as session:
+    with _writing() as session:
         return _changed(session, Practice, hospital_id, practice_id, {"active": active}, "没有这个出诊关系。")
 
 
 def add_specialty(*, name: str, **facts: Any) -> Specialty:
     """Add a standard specialty, shared by all hospitals. Raises BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         return entries.new_specialty(session, {"name": name, **facts})
 
 
 def change_specialty(specialty_id: int, **facts: Any) -> Specialty:
     """Set columns of a standard specialty. Raises NotFound, BadInput(field=)."""
-    with transaction() as session:
+    with _writing() as session:
         specialty = session.get(Specialty, specialty_id)
         if specialty is None:
             raise NotFound("没有这个科目。")

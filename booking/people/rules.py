@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,7 +21,9 @@ ID_TYPES = {
 }
 GUARDIAN_UNDER = 14
 OLDEST = 130
-_NAME = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff·•A-Za-z .'\-]+")
+# 〇, rare characters of every extension, letters with their marks
+_LETTER = r"\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffffA-Za-zÀ-ÖØ-öø-ɏ"
+_NAME = re.compile(rf"[{_LETTER}][{_LETTER}·•‧ .'\-]*")
 _OTHER_ID = re.compile(r"[A-Z0-9]{5,20}")
 
 
@@ -41,8 +44,14 @@ class PatientFacts:
 
 
 def plain_digits(text: str) -> str:
-    """Return the digits of a typed number; full-width digits, spaces and hyphens are how people type."""
-    return "".join(str(int(one)) if one.isdecimal() else one for one in text if one not in " -\u3000\u00a0\t")
+    """Return a typed number without spaces, hyphens and invisible marks (a copied contact has them), full-width signs narrow."""
+    kept = []
+    for one in text:
+        if one.isdecimal():
+            kept.append(str(int(one)))
+        elif not one.isspace() and unicodedata.category(one) not in ("Pd", "Cf"):
+            kept.append(chr(ord(one) - 0xFEE0) if "！" <= one <= "～" else one)
+    return "".join(kept)
 
 
 def read_phone(text: str) -> tuple[str | None, str]:
@@ -95,7 +104,8 @@ def check_id(id_type: str, text: str) -> tuple[str | None, str]:
         return (number, "") if _OTHER_ID.fullmatch(number) else (None, "证件号码应为 5–20 位字母和数字")
     if len(number) != 18:
         return None, f"身份证应为 18 位，现在是 {len(number)} 位"
-    if not (number.isascii() and mod_11_2.is_valid(number) and id_birth_date(number)):
+    written = number.isascii() and number[:17].isdecimal()  # an X counts as ten in the last position only
+    if not (written and mod_11_2.is_valid(number) and id_birth_date(number)):
         return None, "身份证号码校验不通过，请逐位核对"
     return number, ""
 
@@ -140,12 +150,12 @@ def age(born: date, on: date) -> int:
 
 
 def mask_name(name: str) -> str:
-    """Return a name masked but tellable apart in one family: 陈*静, 李*, 欧**明."""
+    """Return a name masked but tellable apart in one family, which shares the first character: 陈*静, *明, 欧**明."""
     name = name.strip()
     if len(name) <= 1:
         return "*"
     if len(name) == 2:
-        return f"{name[0]}*"
+        return f"*{name[1]}"
     return f"{name[0]}{'*' * min(len(name) - 2, 3)}{name[-1]}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from datetime import date, datetime, timedelta
@@ -27,6 +28,7 @@ from booking.people.rules import (
     check_name,
     id_birth_date,
     id_sex,
+    plain_digits,
     read_phone,
 )
 from booking.vault import blind_index, same, short_code
@@ -69,7 +71,7 @@ def request_code(phone: str, purpose: str = "sign_in") -> str:
             )
         )
         if recent and recent[0] + CODE_PAUSE > now:
-            seconds = max(1, int((recent[0] + CODE_PAUSE - now).total_seconds()))
+            seconds = math.ceil((recent[0] + CODE_PAUSE - now).total_seconds())
             raise TooMany("发送太频繁，请 %(seconds)s 秒后再试", seconds=seconds)
         if len(recent) >= CODES_PER_DAY:
             raise TooMany("这个手机号今天收取的验证码太多了，请明天再试，或拨打客服电话。", seconds=3600)
@@ -142,7 +144,7 @@ def sign_in(phone: str, code: str, purpose: str = "sign_in") -> Account:
         ).first()
         if row is None or row.expires_at <= now or row.tries >= CODE_TRIES:
             problem = "验证码已过期，请重新获取"
-        elif not same(short_code(row.salt), code.strip()):
+        elif not same(short_code(row.salt), plain_digits(code)):
             row.tries += 1  # committed below: a wrong try must count even though the page says no
             problem = "验证码不对，请再看一下短信"
             if row.tries >= CODE_TRIES:
@@ -280,7 +282,8 @@ def today_at_home() -> date:
 def add_patient(account_id: int, *, consent_id: bool, consent_health: bool, **given: Any) -> Patient:
     """Add a patient to an account, with the consents as given; `given` are the fields of `check_patient`.
 
-    Raises BadInput(errors), TooManyPatients, and PatientKnown when this account already has that ID number.
+    Somebody this account removed before is the same patient again, known by the ID number. Raises BadInput(errors),
+    TooManyPatients, and PatientKnown when this account already has that ID number.
     """
     facts = check_patient(**given, today=today_at_home())
     kinds = _ensure_consents(facts, consent_id, consent_health)
@@ -289,36 +292,32 @@ def add_patient(account_id: int, *, consent_id: bool, consent_health: bool, **gi
         with transaction() as session:
             now = db_now(session)
             session.get(Account, account_id, with_for_update=True)
-            links = list(
-                session.scalars(
-                    select(PatientLink).where(
-                        PatientLink.account_id == account_id, PatientLink.ended_at.is_(None)
-                    )
-                )
-            )
-            if columns["id_hash"]:
-                mine = select(Patient.id).where(
-                    Patient.id.in_([link.patient_id for link in links]), Patient.id_hash == columns["id_hash"]
-                )
-                known = session.scalar(mine)
-                if known:
-                    raise PatientKnown(patient_id=known, errors={"id_number": PatientKnown.message})
-            taken = {link.seat for link in links}
+            known = _link_by_id_number(session, account_id, columns["id_hash"])
+            if known is not None and known.ended_at is None:
+                raise PatientKnown(patient_id=known.patient_id, errors={"id_number": PatientKnown.message})
+            taken = set(session.scalars(select(PatientLink.seat).where(PatientLink.account_id == account_id)))
             seat = next((one for one in range(1, PATIENTS_PER_ACCOUNT + 1) if one not in taken), None)
             if seat is None:
                 raise TooManyPatients()
-            patient = Patient(created_at=now, **columns)
-            session.add(patient)
-            session.flush()
-            session.add(
-                PatientLink(
-                    account_id=account_id,
-                    patient_id=patient.id,
-                    seat=seat,
-                    relation=facts.relation,
-                    created_at=now,
+            if known is not None:
+                # the same patient again, so that limits and overlaps still see the visits kept
+                patient = session.get_one(Patient, known.patient_id, with_for_update=True)
+                for name, value in columns.items():
+                    setattr(patient, name, value)
+                known.seat, known.ended_at, known.relation = seat, None, facts.relation
+            else:
+                patient = Patient(created_at=now, **columns)
+                session.add(patient)
+                session.flush()
+                session.add(
+                    PatientLink(
+                        account_id=account_id,
+                        patient_id=patient.id,
+                        seat=seat,
+                        relation=facts.relation,
+                        created_at=now,
+                    )
                 )
-            )
             _record_consents(session, account_id, patient.id, kinds, now)
             session.execute(
                 update(Account).where(Account.id == account_id).values(last_patient_id=patient.id)
@@ -329,6 +328,19 @@ def add_patient(account_id: int, *, consent_id: bool, consent_health: bool, **gi
             raise TooManyPatients() from problem
         raise
     return patient
+
+
+def _link_by_id_number(session: Session, account_id: int, id_hash: str | None) -> PatientLink | None:
+    """Return this account's link, a living one before an ended one, to the patient with that ID number."""
+    if id_hash is None:
+        return None
+    return session.scalars(
+        select(PatientLink)
+        .join(Patient, Patient.id == PatientLink.patient_id)
+        .where(PatientLink.account_id == account_id, Patient.id_hash == id_hash)
+        .order_by(PatientLink.ended_at.is_not(None), PatientLink.patient_id.desc())
+        .limit(1)
+    ).first()
 
 
 def _record_consents(
@@ -360,7 +372,8 @@ def change_patient(
 ) -> Patient:
     """Change a patient this account books for. A verified ID number cannot be changed here.
 
-    Raises NotFound for somebody else's patient, BadInput(errors).
+    Consents to what is no longer kept are withdrawn. Raises NotFound for somebody else's patient, BadInput(errors), and
+    PatientKnown when another patient of this account has that ID number.
     """
     facts = check_patient(**given, today=today_at_home())
     kinds = _ensure_consents(facts, consent_id, consent_health)
@@ -372,9 +385,22 @@ def change_patient(
         if patient.verified_at and patient.id_hash != columns["id_hash"]:
             wrong = "这位就诊人的证件已经核验，更改请到医院窗口办理"
             raise BadInput(wrong, errors={"id_number": wrong})
+        known = _link_by_id_number(session, account_id, columns["id_hash"])
+        if known is not None and known.patient_id != patient_id and known.ended_at is None:
+            raise PatientKnown(patient_id=known.patient_id, errors={"id_number": PatientKnown.message})
         for name, value in columns.items():
             setattr(patient, name, value)
         link.relation = facts.relation
+        session.execute(
+            update(Consent)
+            .where(
+                Consent.account_id == account_id,
+                Consent.patient_id == patient_id,
+                Consent.withdrawn_at.is_(None),
+                Consent.kind.not_in(kinds),
+            )
+            .values(withdrawn_at=now)
+        )
         have = select(Consent.kind).where(
             Consent.account_id == account_id, Consent.patient_id == patient_id, Consent.withdrawn_at.is_(None)
         )

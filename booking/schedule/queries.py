@@ -307,7 +307,7 @@ def _day_rows(
             ClinicSession,
             DayPart.name.label("part"),
             free.label("left"),
-            func.sum(case((Slot.closes_at > now, 1), else_=0)).label("still"),
+            func.sum(case((and_(Slot.closes_at > now, Place.id.is_not(None)), 1), else_=0)).label("still"),
             func.count(Place.id).label("capacity"),
         )
         .join(

@@ -7,6 +7,11 @@ from datetime import date, time
 from booking.errors import BadInput, Refusal
 
 MAX_PLACES = 60
+MAX_FEE_CENTS = 1_000_000
+MAX_ROOM, MAX_NOTE = 60, 200
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+MAX_DAYS = 400
+WEEKS = ("every", "odd", "even")
 
 
 class Conflict(Refusal):
@@ -54,7 +59,15 @@ def cut(starts: time, ends: time, slot_minutes: int) -> list[tuple[time, time]]:
     ]
 
 
-def ensure_shape(starts: time, ends: time, slot_minutes: int, places_per_slot: int, fee_cents: int) -> None:
+def ensure_shape(
+    starts: time,
+    ends: time,
+    slot_minutes: int,
+    places_per_slot: int,
+    fee_cents: int,
+    room: str = "",
+    note: str = "",
+) -> None:
     """Raise BadInput with `errors` by field when a session of this shape cannot be meant."""
     errors: dict[str, str] = {}
     if minutes(ends) <= minutes(starts):
@@ -65,10 +78,40 @@ def ensure_shape(starts: time, ends: time, slot_minutes: int, places_per_slot: i
         errors["ends_local"] = "出诊时间比一段还短"
     if not 1 <= places_per_slot <= MAX_PLACES:
         errors["places_per_slot"] = f"号数应为 1–{MAX_PLACES}"
-    if not 0 <= fee_cents <= 1_000_000:
+    if not 0 <= fee_cents <= MAX_FEE_CENTS:
         errors["fee_cents"] = "费用应在 0–10000 元之间"
+    if len(room.strip()) > MAX_ROOM:
+        errors["room"] = f"诊室最多 {MAX_ROOM} 个字"
+    if len(note.strip()) > MAX_NOTE:
+        errors["note"] = f"备注最多 {MAX_NOTE} 个字"
     if errors:
         raise BadInput("填写的内容有误，请检查。", errors=errors)
+
+
+def ensure_pattern(weekday: int, weeks: str, valid_from: date | None, valid_to: date | None) -> None:
+    """Raise BadInput with `errors` by field when these are not a weekday, a week rule and a span of dates."""
+    errors: dict[str, str] = {}
+    if not 0 <= weekday <= 6:
+        errors["weekday"] = "请选择星期"
+    if weeks not in WEEKS:
+        errors["weeks"] = "请选择每周、单周或双周"
+    if valid_from and valid_to and valid_to < valid_from:
+        errors["valid_to"] = "结束日期不能早于开始日期"
+    if errors:
+        raise BadInput("填写的内容有误，请检查。", errors=errors)
+
+
+def ensure_dates(first: date, last: date) -> None:
+    """Raise BadInput when no schedule can mean this span of dates (both included)."""
+    wrong = ""
+    if not (FIRST_YEAR <= first.year <= LAST_YEAR and FIRST_YEAR <= last.year <= LAST_YEAR):
+        wrong = f"日期应在 {FIRST_YEAR} 到 {LAST_YEAR} 年之间"
+    elif last < first:
+        wrong = "结束日期不能早于开始日期"
+    elif (last - first).days >= MAX_DAYS:
+        wrong = f"一次最多 {MAX_DAYS} 天"
+    if wrong:
+        raise BadInput(wrong, errors={"local_date": wrong})
 
 
 def falls_on(

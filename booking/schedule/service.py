@@ -6,18 +6,18 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from booking.clock import db_now, local, utc
 from booking.db import broken_constraint, db, retried, transaction
 from booking.directory.calendar import DayRule, day_rules
-from booking.directory.models import ClinicKind, DayPart, Hospital, Policy, Practice
+from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Policy, Practice
 from booking.directory.policy import current_policy, release_instant
-from booking.errors import BadInput, NotFound
+from booking.errors import NotFound
 from booking.schedule.models import ClinicSession, Template
-from booking.schedule.rules import ensure_shape, falls_on
-from booking.schedule.sessions import Shape, _belongs, insert_session
+from booking.schedule.rules import ensure_dates, ensure_pattern, ensure_shape, falls_on
+from booking.schedule.sessions import Shape, _belongs, insert_session, slot_times
 from booking.staff.rules import SYSTEM, Actor, ensure_may
 from booking.staff.trail import record
 
@@ -85,9 +85,26 @@ def save_template(
     Saving the same values again changes nothing but the version.
     """
     ensure_may(actor, "change_template", hospital_id)
-    ensure_shape(starts_local, ends_local, slot_minutes, places_per_slot, fee_cents)
-    if valid_from and valid_to and valid_to < valid_from:
-        raise BadInput("填写的内容有误，请检查。", errors={"valid_to": "结束日期不能早于开始日期"})
+    ensure_shape(starts_local, ends_local, slot_minutes, places_per_slot, fee_cents, room)
+    ensure_pattern(weekday, weeks, valid_from, valid_to)
+    wanted = {
+        "practice_id": practice_id,
+        "weekday": weekday,
+        "day_part_id": day_part_id,
+        "starts_local": starts_local,
+        "ends_local": ends_local,
+        "slot_minutes": slot_minutes,
+        "places_per_slot": places_per_slot,
+        "clinic_kind_id": clinic_kind_id,
+        "fee_cents": fee_cents,
+        "room": room.strip(),
+        "weeks": weeks,
+        "valid_from": valid_from,
+        "valid_to": valid_to,
+        "skips_holidays": skips_holidays,
+        "publishes": publishes,
+        "active": True,
+    }
     with transaction() as session:
         _belongs(
             session,
@@ -104,12 +121,13 @@ def save_template(
             if found is None:
                 raise NotFound("没有找到这个模板。")
             row = found
-        row.practice_id, row.weekday, row.day_part_id = practice_id, weekday, day_part_id
-        row.starts_local, row.ends_local = starts_local, ends_local
-        row.slot_minutes, row.places_per_slot = slot_minutes, places_per_slot
-        row.clinic_kind_id, row.fee_cents, row.room = clinic_kind_id, fee_cents, room.strip()
-        row.weeks, row.valid_from, row.valid_to = weeks, valid_from, valid_to
-        row.skips_holidays, row.publishes, row.active = skips_holidays, publishes, True
+        change = {
+            name: [None if template_id is None else str(getattr(row, name)), str(value)]
+            for name, value in wanted.items()
+            if template_id is None or getattr(row, name) != value
+        }
+        for name, value in wanted.items():
+            setattr(row, name, value)
         row.version += 1
         session.flush()
         record(
@@ -120,7 +138,7 @@ def save_template(
             "template",
             row.id,
             now=db_now(session),
-            change={"version": row.version},
+            change=change,
         )
     return row
 
@@ -133,7 +151,9 @@ def end_template(hospital_id: int, template_id: uuid.UUID, *, actor: Actor) -> N
         row = session.get(Template, (hospital_id, template_id), with_for_update=True)
         if row is None:
             raise NotFound("没有找到这个模板。")
-        row.active = False
+        if not row.active:
+            return
+        row.active, row.version = False, row.version + 1
         session.flush()
         record(session, hospital_id, actor, "end_template", "template", row.id, now=db_now(session))
 
@@ -141,13 +161,29 @@ def end_template(hospital_id: int, template_id: uuid.UUID, *, actor: Actor) -> N
 def preview(
     hospital_id: int, first: date, last: date, *, template_ids: list[uuid.UUID] | None = None
 ) -> Generated:
-    """Return what `generate` would do from `first` to `last` (both included); changes nothing."""
+    """Return what `generate` would do from `first` to `last` (both included); changes nothing.
+
+    Patterns of a doctor or a practice that has ended ask for nothing. Raises BadInput for an impossible span.
+    """
+    ensure_dates(first, last)
     session = db.session()
     zone = session.get_one(Hospital, hospital_id).zone
     now = db_now(session)
     days = [first + timedelta(days=step) for step in range((last - first).days + 1)]
     rules = day_rules(session, hospital_id, days)
-    patterns = select(Template).where(Template.hospital_id == hospital_id, Template.active.is_(True))
+    patterns = (
+        select(Template)
+        .join(
+            Practice, and_(Practice.hospital_id == Template.hospital_id, Practice.id == Template.practice_id)
+        )
+        .join(Doctor, and_(Doctor.hospital_id == Practice.hospital_id, Doctor.id == Practice.doctor_id))
+        .where(
+            Template.hospital_id == hospital_id,
+            Template.active.is_(True),
+            Practice.active.is_(True),
+            Doctor.active.is_(True),
+        )
+    )
     if template_ids is not None:
         patterns = patterns.where(Template.id.in_(template_ids))
     standing = {
@@ -181,13 +217,17 @@ def preview(
                 outcome = "differs"
             elif template.skips_holidays and rule.closed:
                 outcome = "holiday"
-            elif utc(day, template.ends_local, zone) <= now:
+            elif utc(day, template.ends_local, zone) <= now or not _slots(template, day, zone):
                 outcome = "past"
             else:
                 outcome = "new"
                 claimed.add(key)
             result.planned.append(Planned(template, day, outcome, rule.name))
     return result
+
+
+def _slots(template: Template, day: date, zone: str) -> list[tuple[time, time]]:
+    return slot_times(day, template.starts_local, template.ends_local, template.slot_minutes, zone)
 
 
 def _same(row: ClinicSession, template: Template) -> bool:
@@ -297,15 +337,19 @@ def _generate_day(
                 if broken_constraint(problem) != "uq_one_session_per_practice_and_part":
                     raise
                 lost.add(template.id)
-        facts = {"date": day.isoformat(), "sessions": made}
-        record(session, hospital_id, actor, "apply_template", "schedule", None, now=now, change=facts)
+        if made:
+            facts = {"date": day.isoformat(), "sessions": made}
+            record(session, hospital_id, actor, "apply_template", "schedule", None, now=now, change=facts)
     return lost
 
 
 def generate_ahead() -> int:
     """Keep every hospital's next days generated, as far as its policy says; return how many sessions were made."""
     made = 0
-    for hospital_id, zone in db.session.execute(select(Hospital.id, Hospital.zone)).all():
+    asked = select(Template.hospital_id).where(Template.active.is_(True))
+    for hospital_id, zone in db.session.execute(
+        select(Hospital.id, Hospital.zone).where(Hospital.id.in_(asked)).order_by(Hospital.id)
+    ).all():
         today = local(db_now(db.session()), zone).date()
         ahead = current_policy(db.session(), hospital_id).generate_days
         made += generate(hospital_id, today, today + timedelta(days=ahead), actor=SYSTEM).created

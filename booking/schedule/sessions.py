@@ -12,9 +12,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking.clock import db_now, utc
+from booking.clock import db_now, local, utc
 from booking.db import broken_constraint, db, new_id, retried, transaction
-from booking.directory.models import ClinicKind, DayPart, Hospital, Practice
+from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Practice
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import BadInput, NotFound
 from booking.schedule.models import ClinicSession, Place, Slot
@@ -25,6 +25,7 @@ from booking.schedule.rules import (
     SessionOver,
     SlotsInUse,
     cut,
+    ensure_dates,
     ensure_shape,
 )
 from booking.staff.rules import Actor, ensure_may
@@ -68,6 +69,11 @@ class _Layout:
     extend: list[tuple[uuid.UUID, int, int]] = field(default_factory=list)
     withdraw: list[uuid.UUID] = field(default_factory=list)
     impact: Impact = field(default_factory=Impact)
+
+
+def slot_times(day: date, starts: time, ends: time, minutes: int, zone: str) -> list[tuple[time, time]]:
+    """Cut working hours of a date into slots; a wall time that a daylight-saving change skips does not happen."""
+    return [one for one in cut(starts, ends, minutes) if local(utc(day, one[0], zone), zone).time() == one[0]]
 
 
 def insert_session(
@@ -123,7 +129,7 @@ def insert_session(
             changed_by=by,
         )
     )
-    times = cut(shape.starts_local, shape.ends_local, shape.slot_minutes)
+    times = slot_times(local_date, shape.starts_local, shape.ends_local, shape.slot_minutes, zone)
     slots = [_slot_row(hospital_id, session_id, local_date, zone, closing_minutes, *one) for one in times]
     session.execute(insert(Slot), slots)
     places = [
@@ -206,7 +212,8 @@ def add_session(
     ensure_may(actor, "change_session", hospital_id)
     if publish:
         ensure_may(actor, "publish", hospital_id)
-    ensure_shape(starts_local, ends_local, slot_minutes, places_per_slot, fee_cents)
+    ensure_shape(starts_local, ends_local, slot_minutes, places_per_slot, fee_cents, room, note)
+    ensure_dates(local_date, local_date)
     shape = Shape(
         starts_local, ends_local, slot_minutes, places_per_slot, clinic_kind_id, fee_cents, room.strip()
     )
@@ -221,6 +228,13 @@ def add_session(
             )
             hospital = session.get_one(Hospital, hospital_id)
             now = db_now(session)
+            doctor = session.get_one(Doctor, (hospital_id, rows["practice_id"].doctor_id))
+            if not (rows["practice_id"].active and doctor.active):
+                wrong = "这位医生已经不在这里出诊"
+                raise BadInput(wrong, errors={"practice_id": wrong})
+            if not slot_times(local_date, starts_local, ends_local, slot_minutes, hospital.zone):
+                wrong = "这一天因夏令时没有这段时间"
+                raise BadInput(wrong, errors={"starts_local": wrong})
             if utc(local_date, ends_local, hospital.zone) <= now:
                 raise BadInput("这个时间已经过去。", errors={"local_date": "这个时间已经过去，请换一天"})
             policy = current_policy(session, hospital_id)
@@ -264,7 +278,9 @@ def _plan(session: Session, row: ClinicSession, shape: Shape) -> _Layout:
     found = select(Place).where(Place.hospital_id == row.hospital_id, Place.session_id == row.id)
     for place in session.scalars(found.order_by(Place.position)):
         places[place.slot_id].append(place)
-    wanted = dict(cut(shape.starts_local, shape.ends_local, shape.slot_minutes))
+    wanted = dict(
+        slot_times(row.local_date, shape.starts_local, shape.ends_local, shape.slot_minutes, row.zone)
+    )
     standing = {slot.starts_local: slot for slot in slots}
     in_use: list[str] = []
     most_sold = 0
@@ -333,6 +349,18 @@ def _say(
     return said
 
 
+def _ensure_shape(shape: Shape, note: str) -> None:
+    ensure_shape(
+        shape.starts_local,
+        shape.ends_local,
+        shape.slot_minutes,
+        shape.places_per_slot,
+        shape.fee_cents,
+        shape.room,
+        note,
+    )
+
+
 def preview_change(
     hospital_id: int,
     session_id: uuid.UUID,
@@ -342,9 +370,7 @@ def preview_change(
     publish: bool = False,
 ) -> Impact:
     """Return what `change_session` would do (保存后会发生什么); changes nothing, raises what the change would raise."""
-    ensure_shape(
-        shape.starts_local, shape.ends_local, shape.slot_minutes, shape.places_per_slot, shape.fee_cents
-    )
+    _ensure_shape(shape, "")
     row = db.session.get(ClinicSession, (hospital_id, session_id))
     if row is None:
         raise NotFound("没有找到这个班次。")
@@ -375,22 +401,22 @@ def change_session(
     ensure_may(actor, "change_session", hospital_id)
     if publish:
         ensure_may(actor, "publish", hospital_id)
-    ensure_shape(
-        shape.starts_local, shape.ends_local, shape.slot_minutes, shape.places_per_slot, shape.fee_cents
-    )
+    _ensure_shape(shape, note)
     with transaction() as session:
-        row = session.get(ClinicSession, (hospital_id, session_id), with_for_update=True)
+        # FOR NO KEY UPDATE: a booking's foreign key to this row must not wait, or the two would wait for each other
+        row = session.get(ClinicSession, (hospital_id, session_id), with_for_update={"key_share": True})
         if row is None:
             raise NotFound("没有找到这个班次。")
         _belongs(session, hospital_id, clinic_kind_id=(ClinicKind, shape.clinic_kind_id))
         if row.version != version:
+            session.expunge(row)  # the page compares what was read here, not what the row becomes later
             raise Conflict(theirs=row)
         if row.status not in CHANGEABLE:
             raise SessionOver()
         now = db_now(session)
         plan = _plan(session, row, shape)
         live = publish or row.status != "draft"
-        before = {name: str(getattr(row, name)) for name in vars(shape)} | {"places": plan.impact.before}
+        before = _said(row, shape) | {"places": plan.impact.before}
         if publish and row.status == "draft":
             row.status = "published"
         for name, value in vars(shape).items():
@@ -402,10 +428,15 @@ def change_session(
         row.changed_at, row.changed_by = now, actor.name
         session.flush()
         _apply(session, row, plan, shape, live)
-        after = {name: str(value) for name, value in vars(shape).items()} | {"places": plan.impact.after}
+        after = _said(row, shape) | {"places": plan.impact.after}
         change = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
         record(session, hospital_id, actor, "change_session", "session", row.id, now=now, change=change)
     return row
+
+
+def _said(row: ClinicSession, shape: Shape) -> dict[str, Any]:
+    """Return what the audit trail compares before and after."""
+    return {name: str(getattr(row, name)) for name in (*vars(shape), "status", "release_at", "note")}
 
 
 def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, live: bool) -> None:

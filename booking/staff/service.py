@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from datetime import timedelta
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -49,11 +50,13 @@ def add_staff(
         errors["password"] = "密码至少 10 位"
     if not name.strip():
         errors["name"] = "请填写姓名"
+    elif len(name.strip()) > 60:
+        errors["name"] = "姓名最多 60 个字"
     if doctor_id is not None and db.session.get(Doctor, (hospital_id, doctor_id)) is None:
         errors["doctor"] = "本医院没有这位医生"
     if errors:
         raise BadInput("；".join(errors.values()), errors=errors)
-    hashed = _hasher.hash(password)
+    hashed = _hasher.hash(_secret(password))
     try:
         with transaction() as session:
             member = StaffMember(
@@ -93,7 +96,7 @@ def sign_in_staff(login: str, password: str) -> StaffMember:
             .with_for_update(of=StaffMember)
         ).first()
         if member is not None and member.locked_until and member.locked_until > now:
-            seconds = max(1, int((member.locked_until - now).total_seconds()))
+            seconds = math.ceil((member.locked_until - now).total_seconds())
             raise TooMany("连续输错太多次，请 %(seconds)s 秒后再试。", seconds=seconds)
         if not _matches(member.password_hash if member else _nobody, password) or member is None:
             if member is not None:
@@ -106,7 +109,7 @@ def sign_in_staff(login: str, password: str) -> StaffMember:
         else:
             member.failures, member.locked_until, member.signed_in_at = 0, None, now
             if _hasher.check_needs_rehash(member.password_hash):
-                member.password_hash = _hasher.hash(password)
+                member.password_hash = _hasher.hash(_secret(password))
         session.flush()
     if refusal is not None:
         raise refusal
@@ -114,10 +117,15 @@ def sign_in_staff(login: str, password: str) -> StaffMember:
     return member
 
 
+def _secret(password: str) -> bytes:
+    """Return what is hashed: one form for setting and for checking, and no megabyte of it."""
+    return password.encode("utf-8", "replace")[:1024]
+
+
 def _matches(hashed: str, password: str) -> bool:
     try:
-        return _hasher.verify(hashed, password.encode("utf-8", "replace")[:1024])
-    except (VerifyMismatchError, InvalidHashError):
+        return _hasher.verify(hashed, _secret(password))
+    except (VerificationError, InvalidHashError):
         return False
 
 
