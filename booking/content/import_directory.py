@@ -37,6 +37,8 @@ HOSPITAL_FACTS = (
 )  # fmt: skip
 DOCTOR_FACTS = ("name", "title", "skill", "licence_no", "pinyin", "sex", "about", "training")
 
+SEX = {"男": "m", "女": "f", "m": "m", "f": "f", "male": "m", "female": "f"}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -219,8 +221,10 @@ def check_doctor(row: Row, source: str) -> Entry | Refused:
         return Refused(row.number, "name", "医生姓名是空的", "填写姓名")
     if not values.get("hospital"):
         return Refused(row.number, "hospital", "医院是空的", "写医院的全称")
-    if values.get("sex", "") not in ("", "男", "女"):
-        return Refused(row.number, "sex", "性别只能是男或女", "改正或留空")
+    if values.get("sex"):
+        values["sex"] = SEX.get(values["sex"].lower(), "")
+        if not values["sex"]:
+            return Refused(row.number, "sex", "性别只能是男或女", "改正或留空")
     if len(values.get("department", "")) > 60 or len(values.get("campus", "")) > 60:
         return Refused(row.number, "department", "科室或院区名称超过 60 个字", "缩短")
     return entry

@@ -82,7 +82,7 @@ def read_page(lines: Iterable[str]) -> Page:
             page.site = line
         else:
             title = (number, line)
-    if title is None and page.site and parts["head"]:
+    if title is None and page.site and not page.crumbs:
         title, page.site = (parts["head"][0][0], page.site), ""
     if title:
         body = "\n".join(line for _, line in parts["body"])

@@ -174,7 +174,7 @@ def suggest(text: str, *, doctors: int = 6, questions: int = 5) -> Suggestion:
         return Suggestion(text, urgent)
     cards = specialties()
     matched = _matched_specialties(said, cards)
-    alike = _alike(said, questions)
+    alike = _alike(said, {each.specialty.id for each in matched}, questions)
     if not matched and alike:
         pairs = bigrams(said)
         best = next(
@@ -220,8 +220,11 @@ def _matched_specialties(said: str, cards: Mapping[int, SpecialtyCard]) -> list[
     ]
 
 
-def _alike(said: str, limit: int) -> list[QuestionCard]:
-    """Published questions whose titles share the most pairs of characters with the text; at least two of them."""
+def _alike(said: str, specialty_ids: set[int], limit: int) -> list[QuestionCard]:
+    """Published questions whose titles share the most pairs of characters with the text.
+
+    At least two pairs, or one when the question is of a specialty that is suggested anyway.
+    """
     pairs = bigrams(said)
     if not pairs:
         return []
@@ -235,5 +238,6 @@ def _alike(said: str, limit: int) -> list[QuestionCard]:
         .limit(300)
     )
     scored = [(len(pairs & bigrams(row.title)), row) for row in found]
-    best = sorted((each for each in scored if each[0] >= 2), key=lambda each: (-each[0], -each[1].id))
+    enough = [each for each in scored if each[0] >= 2 or each[1].specialty_id in specialty_ids]
+    best = sorted(enough, key=lambda each: (-each[0], -each[1].id))
     return list(question_cards([row for _, row in best[:limit]]))
