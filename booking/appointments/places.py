@@ -17,6 +17,10 @@ from booking.schedule.queries import sellable
 from booking.staff.rules import SYSTEM, Actor
 
 
+LOOKS: tuple[dict[str, Any], ...] = ({"skip_locked": True}, {"skip_locked": True}, {})
+"""How each look for a free place treats locked rows: skip them twice, then wait for them once."""
+
+
 def take_place(
     session: Session,
     hospital_id: int,
@@ -33,9 +37,8 @@ def take_place(
     they waited for, because the one who holds the lock may yet roll back (an answer "full" must have been true at some
     instant). SQLite has one writer, so the same statement needs no locks. Holds that have run out are ended first.
     """
-    postgresql = session.get_bind().dialect.name == "postgresql"
-    tries = [{"skip_locked": True}, {"skip_locked": True}, {"skip_locked": False}] if postgresql else [{}, {}]
-    for attempt, lock in enumerate(tries):
+    looks = LOOKS if session.get_bind().dialect.name == "postgresql" else LOOKS[:2]
+    for attempt, lock in enumerate(looks):
         if attempt == 1:
             end_stale_holds(session, hospital_id, now, slot_id=slot_id)
         free = (
@@ -48,9 +51,8 @@ def take_place(
             )
             .order_by(Place.position)
             .limit(1)
+            .with_for_update(**lock)
         )
-        if lock:
-            free = free.with_for_update(**lock)
         place_id = session.scalar(
             update(Place)
             .where(

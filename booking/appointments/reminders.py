@@ -20,16 +20,17 @@ def plan(
     """Return (kind, due instant) of each reminder, in time order; instants in UTC, rules in the clinic's wall time.
 
     A step with `days_before` and `at` is due at that wall time; it is left out when the visit was booked after
-    `booked_before` of the same day. A step with `minutes_before` that falls into quiet hours moves to their end, and is
-    left out when less than `at_least` minutes remain. Nothing is due before the booking itself.
+    `booked_before` of the same day. A step with `minutes_before` is left out when less than `at_least` minutes remain.
+    Whatever falls into quiet hours moves to their end. Nothing is due before the booking itself.
     """
     wall = ZoneInfo(zone)
+    starts_at = starts_at.astimezone(UTC)  # two times of one zone would be subtracted as wall times
     visit = starts_at.astimezone(wall)
     due: list[tuple[str, datetime]] = []
     for step in ladder:
         if "days_before" in step:
             day = visit.date() - timedelta(days=step["days_before"])
-            at = datetime.combine(day, _time(step["at"]), wall)
+            at = _after_quiet(datetime.combine(day, _time(step["at"]), wall), quiet_from, quiet_to)
             if booked_at >= datetime.combine(day, _time(step.get("booked_before", step["at"])), wall):
                 continue
         else:

@@ -61,12 +61,14 @@ def stop_session(
         clinic.changed_at, clinic.changed_by = now, actor.name
         session.flush()
         count = letters = 0
-        while True:
+        for _ in range(50):
             _close_free_places(session, hospital_id, session_id)
             ended, told = _end_all(session, hospital_id, session_id, actor, reason, now)
             count, letters = count + ended, letters + told
             if not _open_places(session, hospital_id, session_id):
                 break
+        else:
+            raise RuntimeError(f"session {session_id} could not be emptied")
         session.execute(
             update(ClinicSession)
             .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)

@@ -31,7 +31,9 @@ pytestmark = pytest.mark.usefixtures("within")
 
 def statuses():
     db.session.rollback()
-    return Counter(dict(db.session.execute(select(Appointment.status, func.count()).group_by(Appointment.status)).all()))
+    return Counter(
+        dict(db.session.execute(select(Appointment.status, func.count()).group_by(Appointment.status)).all())
+    )
 
 
 def kinds_of(results):
@@ -47,7 +49,9 @@ def test_fifty_people_and_a_slot_of_five(app):
         return lambda: book(at, opened, who, holder=f"h{number}")
 
     results = at_once(app, [one(*each) for each in enumerate(crowd)])
-    assert kinds_of(results) == {"ok": 5, "SlotFull": 45}, [r for r in results if isinstance(r, Exception)][:3]
+    assert kinds_of(results) == {"ok": 5, "SlotFull": 45}, [r for r in results if isinstance(r, Exception)][
+        :3
+    ]
     assert all(len(r.facts["alternatives"]) == 3 for r in results if isinstance(r, SlotFull))
     assert statuses() == {"booked": 5}
     assert not broken()
@@ -115,7 +119,8 @@ def test_the_caps_on_holds_stand_in_parallel(app):
     results = at_once(app, calls)
     assert kinds_of(results) == {"ok": 2, "TooManyHolds": 6}
     crowd = [
-        lambda n=n: hold(at.id, opened.slots[n % 8].id, holder=f"b{n}", actor=browser(f"b{n}")) for n in range(24)
+        lambda n=n: hold(at.id, opened.slots[n % 8].id, holder=f"b{n}", actor=browser(f"b{n}"))
+        for n in range(24)
     ]
     seen = at_once(app, crowd)
     anonymous = sum(not isinstance(one, Exception) for one in seen)
@@ -142,7 +147,9 @@ def test_one_patient_cannot_pass_the_limits_in_parallel(app):
     results = at_once(
         app,
         [
-            lambda row=row, n=n: confirm(at.id, row.id, holder=f"h{n}", actor=actor, patient_id=who.patient.id)
+            lambda row=row, n=n: confirm(
+                at.id, row.id, holder=f"h{n}", actor=actor, patient_id=who.patient.id
+            )
             for n, (row, _) in enumerate(held)
         ],
     )
@@ -176,7 +183,9 @@ def test_confirm_and_expiry_have_one_winner(app, now):
     at = factory.clinic()
     opened = factory.open_session(at, places=12, slot_minutes=60)
     people = [factory.person() for _ in range(12)]
-    held = [hold(at.id, opened.slots[0].id, holder=f"h{n}", actor=as_account(who)) for n, who in enumerate(people)]
+    held = [
+        hold(at.id, opened.slots[0].id, holder=f"h{n}", actor=as_account(who)) for n, who in enumerate(people)
+    ]
     ends = min(row.held_until for row in held)
     now.at(ends - timedelta(milliseconds=150))
     calls = [

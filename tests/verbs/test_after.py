@@ -81,7 +81,12 @@ def test_cancelling_frees_the_place_ends_the_reminders_and_tells():
     assert kinds(row) == ["cancelled"]
     assert kinds(row, "superseded") == ["confirmed", "reminder_day", "reminder_hours"]
     event = db.session.scalars(select(AppointmentEvent).order_by(AppointmentEvent.version.desc())).first()
-    assert (event.verb, event.from_status, event.to_status, event.reason) == ("cancel", "booked", "cancelled", "时间不合适")
+    assert (event.verb, event.from_status, event.to_status, event.reason) == (
+        "cancel",
+        "booked",
+        "cancelled",
+        "时间不合适",
+    )
     assert not broken()
 
 
@@ -223,7 +228,10 @@ def test_a_move_obeys_the_release_and_the_stop():
 def test_check_in_gives_each_a_number_once(now):
     at = factory.clinic()
     opened = factory.open_session(at)
-    first, second = book(at, opened, factory.person()), book(at, opened, factory.person(), slot=1, holder="h2")
+    first, second = (
+        book(at, opened, factory.person()),
+        book(at, opened, factory.person(), slot=1, holder="h2"),
+    )
     now.at(opened.slots[0].starts_at - timedelta(minutes=30))
     desk = staff(at, "desk")
     one, two = check_in(at.id, first.id, actor=desk), check_in(at.id, second.id, actor=desk)
@@ -261,7 +269,11 @@ def test_check_in_refuses_the_wrong_day_too_early_and_cancelled_and_says_late(no
 def test_a_stop_is_total_and_tells_everybody_once_per_channel():
     at = factory.clinic()
     opened = factory.open_session(at)
-    people = [factory.person(), factory.person(own_phone="+8613800138888"), factory.person(email="a@example.org")]
+    people = [
+        factory.person(),
+        factory.person(own_phone="+8613800138888"),
+        factory.person(email="a@example.org"),
+    ]
     rows = [book(at, opened, who, slot=slot, holder=f"h{slot}") for slot, who in enumerate(people)]
     waiting = hold(at.id, opened.slots[3].id, holder="w", actor=as_account(factory.person()))
     preview = stop_preview(at.id, opened.id)

@@ -51,7 +51,9 @@ def book(at, opened, who, *, slot=0, holder="h", **more):
 
 
 def messages(row):
-    return db.session.scalars(select(Message).where(Message.appointment_id == row.id).order_by(Message.due_at)).all()
+    return db.session.scalars(
+        select(Message).where(Message.appointment_id == row.id).order_by(Message.due_at)
+    ).all()
 
 
 def test_a_hold_takes_one_place_and_has_no_patient():
@@ -179,7 +181,13 @@ def test_nothing_is_held_after_closing_but_a_live_hold_may_still_be_confirmed(no
 def test_drafts_and_stopped_sessions_sell_nothing():
     at = factory.clinic()
     draft = factory.open_session(at, status="draft")
-    stopped = factory.open_session(at, part="下午", starts=draft.session.ends_local, ends=draft.session.ends_local.replace(hour=12), status="stopped")
+    stopped = factory.open_session(
+        at,
+        part="下午",
+        starts=draft.session.ends_local,
+        ends=draft.session.ends_local.replace(hour=12),
+        status="stopped",
+    )
     who = as_account(factory.person())
     with pytest.raises(NotFound):
         hold(at.id, draft.slots[0].id, holder="h", actor=who)
@@ -310,7 +318,13 @@ def test_one_patient_books_a_session_once_and_a_department_once_a_day():
         book(at, opened, who, slot=1, holder="h2")
     assert refused.value.text == "李*禾已预约这位医生的这个班次，同一班次只能约一次。"
     colleague = factory.another_doctor(at)
-    other = factory.open_session(colleague, opened.session.local_date, part="下午", starts=opened.session.ends_local.replace(hour=14), ends=opened.session.ends_local.replace(hour=16))
+    other = factory.open_session(
+        colleague,
+        opened.session.local_date,
+        part="下午",
+        starts=opened.session.ends_local.replace(hour=14),
+        ends=opened.session.ends_local.replace(hour=16),
+    )
     holder_free = factory.Person(who.account, who.patient)
     with pytest.raises(SameDepartment) as same:
         book(colleague, other, holder_free, holder="h3")
@@ -326,10 +340,21 @@ def test_visits_of_one_patient_do_not_overlap_and_a_day_has_its_limit():
     book(at, opened, who)
     with pytest.raises(Overlap):
         book(colleague, beside, who, holder="h2")
-    release_hold(at.id, hold(at.id, beside.slots[0].id, holder="h2", actor=as_account(who)).id, holder="h2", actor=as_account(who))
+    release_hold(
+        at.id,
+        hold(at.id, beside.slots[0].id, holder="h2", actor=as_account(who)).id,
+        holder="h2",
+        actor=as_account(who),
+    )
     book(colleague, beside, who, slot=2, holder="h3")
     third = factory.another_doctor(at, "周可言")
-    evening = factory.open_session(third, opened.session.local_date, part="夜间", starts=opened.session.ends_local.replace(hour=18), ends=opened.session.ends_local.replace(hour=20))
+    evening = factory.open_session(
+        third,
+        opened.session.local_date,
+        part="夜间",
+        starts=opened.session.ends_local.replace(hour=18),
+        ends=opened.session.ends_local.replace(hour=20),
+    )
     with pytest.raises(DayLimit):
         book(third, evening, who, holder="h4")
     assert not broken()
