@@ -1,0 +1,197 @@
+"""Workers are killed while they send: nothing is lost, and only a letter whose answer nobody heard goes out again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy import select
+
+from booking.clock import db_now
+from booking.db import db
+from booking.notices.models import DemoLetter
+from booking.notices.service import send_due
+from booking.outbox import LEASE, LIVE, Message
+from tests import far_ends
+from tests.notices.posting import booked, letters, post, states, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+LETTERS = 8
+
+
+@pytest.fixture
+def gateway(app):
+    with far_ends.sms_gateway() as gateway:
+        app.config.update(
+            SMS_GATEWAY_URL=gateway.url, SMS_GATEWAY_KEY="key-of-a-test", SEND_TIMEOUT_SECONDS=5
+        )
+        yield gateway
+
+
+def environment(app, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "APP_ENV": "testing",
+        "DATABASE_URL": app.config["SQLALCHEMY_DATABASE_URI"],
+        "SMS_GATEWAY_URL": app.config["SMS_GATEWAY_URL"],
+        "SMS_GATEWAY_KEY": app.config["SMS_GATEWAY_KEY"],
+        **more,
+    }
+
+
+@contextlib.contextmanager
+def child(app, moment: str) -> Iterator[subprocess.Popen]:
+    """Run a worker process that stops at `moment`; it is dead when the block ends."""
+    command = [sys.executable, str(ROOT / "tests/faults/sending_child.py"), moment]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(app), stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def nothing_is_overdue_without_a_lease() -> bool:
+    """N4 at this moment: what is due is waiting its first turn or held by a live lease."""
+    session = db.session()
+    now = db_now(session)
+    lost = select(Message.id).where(Message.status == "sending", Message.lease_until < now - LEASE)
+    return session.scalar(lost) is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "asked_before", "ambiguous"), [("claimed", 0, 0), ("written", 2, 0), ("sent", 3, 1)]
+)
+def test_a_worker_killed_at_any_moment_loses_nothing(
+    app, within, gateway, now, moment, asked_before, ambiguous
+):
+    for row in booked(LETTERS):
+        post(row, channels=("sms",))
+    with child(app, moment) as worker:
+        assert worker.stdout.readline() == "here\n"
+        worker.send_signal(signal.SIGKILL)
+        assert worker.wait(10) == -signal.SIGKILL
+    assert len(gateway.calls) == asked_before
+    settled = asked_before - ambiguous
+    assert states() == {key: n for key, n in (("sending", LETTERS - settled), ("accepted", settled)) if n}
+    assert send_due("second") == 0, "the dead worker's leases still count"
+    assert nothing_is_overdue_without_a_lease()
+    now.shift(seconds=61)
+    assert send_due("second") == LETTERS - settled
+    assert states() == {"accepted": LETTERS}
+    doubled = [reference for reference, times in gateway.times().items() if times > 1]
+    assert len(doubled) == ambiguous
+    assert set(gateway.times().values()) <= {1, 2}
+    assert len(gateway.phones) == LETTERS, "the gateway knows a repeat by its reference"
+
+
+def test_a_worker_killed_while_the_gateway_thinks_repeats_that_one_letter_only(app, within, gateway, now):
+    for row in booked(LETTERS):
+        post(row, channels=("sms",))
+    asked = threading.Event()
+
+    def on_call() -> None:
+        if len(gateway.calls) == 3:
+            gateway.mode = "slow"
+        if len(gateway.calls) == 4:
+            asked.set()
+
+    gateway.on_call = on_call
+    with child(app, "never") as worker:
+        assert asked.wait(30)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(10)
+    gateway.on_call, gateway.mode = (lambda: None), "ok"
+    in_question = gateway.calls[3]["reference"]
+    now.shift(seconds=61)
+    send_due("second")
+    assert states() == {"accepted": LETTERS}
+    assert {reference: times for reference, times in gateway.times().items() if times > 1} == {in_question: 2}
+
+
+def test_a_worker_that_was_only_frozen_cannot_settle_over_its_successor(app, within, gateway, now):
+    (row,) = booked()
+    post(row, channels=("sms",))
+    gateway.mode, gateway.delay = "slow", 1.0
+    with child(app, "never") as worker:
+        wait_until(lambda: len(gateway.calls) == 1)
+        worker.send_signal(signal.SIGSTOP)  # while the gateway thinks
+        gateway.mode = "ok"
+        now.shift(seconds=61)
+        assert send_due("second") == 1
+        worker.send_signal(signal.SIGCONT)
+        assert worker.wait(20) == 0
+    (letter,) = letters()
+    assert (letter.status, letter.worker, letter.fence, letter.attempts) == ("accepted", "second", 2, 2)
+    assert len(gateway.phones) == 1
+
+
+# --- the real engine room: Celery, beat and a broker -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def celery(app, broker: str, role: str, log: Path) -> Iterator[subprocess.Popen]:
+    """Run `celery -A worker.app worker` or `beat`; the whole group is dead when the block ends."""
+    extra = ["-c", "1"] if role == "worker" else []
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", role, "--loglevel", "INFO", *extra]
+    with log.open("a") as out:
+        running = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(app, REDIS_URL=broker),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield running
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            running.wait(10)
+
+
+def test_a_killed_celery_worker_and_an_emptied_broker_lose_nothing(
+    app, within, gateway, broker, now, tmp_path
+):
+    gateway.mode, gateway.delay = "slow", 0.3
+    for row in booked(20):
+        post(row)
+    db.session.remove()
+    log = tmp_path / "celery.log"
+    with celery(app, broker, "beat", log):
+        with celery(app, broker, "worker", log):
+            wait_until(lambda: len(gateway.calls) >= 4, 90)
+        before = states()
+        assert before["sending"] and before["delivered"] == 20, log.read_text()
+        redis.Redis.from_url(broker).flushall()
+        gateway.mode = "ok"
+        now.shift(seconds=61)
+        with celery(app, broker, "worker", log):
+            wait_until(lambda: states(channel="sms") == {"accepted": 20}, 90)
+    assert states() == {"delivered": 20, "accepted": 20}, log.read_text()
+    assert states(status="waiting") == {} and not set(states()) & set(LIVE)
+    assert sorted(gateway.times().values())[-2] == 1, "at most the one in hand was asked for twice"
+    assert len(gateway.phones) == 20
+
+
+def test_the_demo_shows_each_letter_once_although_its_worker_was_killed(app, within, now):
+    app.config.update(SMS_GATEWAY_URL="", SMS_GATEWAY_KEY="")
+    for row in booked(4):
+        post(row, channels=("sms",))
+    with child(app, "sent") as worker:
+        assert worker.stdout.readline() == "here\n"
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(10)
+    now.shift(seconds=61)
+    assert send_due("second") == 2
+    assert db.session.query(DemoLetter).count() == 4
