@@ -15,6 +15,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    Index,
     Integer,
     MetaData,
     Text,
@@ -132,7 +133,6 @@ def _begin_sqlite(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-
 def after_commit(session: Session, name: str, call: Callable[[], None]) -> None:
     """Ask for `call` once after the present `transaction()` has committed; the same `name` twice means once."""
     session.info.setdefault("after_commit", {})[name] = call
@@ -173,7 +173,9 @@ _RETRIED_STATES = {"40P01", "40001", "55P03"}
 
 
 def _worth_another_try(problem: DBAPIError) -> bool:
-    return getattr(problem.orig, "sqlstate", None) in _RETRIED_STATES or "database is locked" in str(problem.orig)
+    return getattr(problem.orig, "sqlstate", None) in _RETRIED_STATES or "database is locked" in str(
+        problem.orig
+    )
 
 
 def retried(verb: Callable[P, R]) -> Callable[P, R]:
@@ -209,8 +211,10 @@ def broken_constraint(problem: IntegrityError) -> str:
         if columns[0].startswith("index "):
             return columns[0].split("'")[1]
         table, names = columns[0].split(".")[0], [column.split(".")[-1] for column in columns]
-        for rule in (*Model.metadata.tables[table].indexes, *Model.metadata.tables[table].constraints):
-            unique = isinstance(rule, UniqueConstraint) or getattr(rule, "unique", False)
-            if unique and [column.name for column in rule.columns] == names:  # type: ignore[union-attr]
+        owner = Model.metadata.tables[table]
+        uniques: list[Index | UniqueConstraint] = [one for one in owner.indexes if one.unique]
+        uniques += [one for one in owner.constraints if isinstance(one, UniqueConstraint)]
+        for rule in uniques:
+            if [column.name for column in rule.columns] == names:
                 return str(rule.name)
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from booking.directory.models import Policy
 from booking.people.models import Patient
 from booking.people.rules import mask_name
 
+NOBODY = uuid.UUID(int=0)
 COUNTED = (*ACTIVE, "fulfilled", "no_show", "excused")
 
 
@@ -48,7 +50,7 @@ def ensure_patient_may(
             Appointment.patient_id == patient_id,
             Appointment.visit_date == wanted.visit_date,
             Appointment.status.in_(COUNTED),
-            Appointment.id != except_id if except_id is not None else True,
+            Appointment.id != (except_id or NOBODY),
         )
     ).all()
     if not others:

@@ -102,7 +102,7 @@ class AppointmentView:
     late_minutes: int
 
 
-def _whole() -> Select[Any]:
+def _whole() -> Select[*tuple[Any, ...]]:
     return (
         select(Appointment, Doctor, Hospital, Campus, ClinicSession, Policy, Patient, Account)
         .join(Doctor, and_(Doctor.hospital_id == Appointment.hospital_id, Doctor.id == Appointment.doctor_id))
@@ -129,7 +129,7 @@ def _whole() -> Select[Any]:
     )
 
 
-def _views(query: Select[Any]) -> list[AppointmentView]:
+def _views(query: Select[*tuple[Any, ...]]) -> list[AppointmentView]:
     now = db_now(db.session())
     return [_view(now, *row) for row in db.session.execute(query)]
 

@@ -122,7 +122,7 @@ def sellable(now: datetime, channel: str | None = "web") -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def _open_slots(now: datetime) -> Select[Any]:
+def _open_slots(now: datetime) -> Select[*tuple[Any, ...]]:
     left = func.count(Place.id)
     return (
         select(
