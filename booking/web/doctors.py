@@ -112,7 +112,7 @@ def _hint(wanted: Narrowed, form: FilterForm) -> tuple[str, str]:
             continue
         count = len(_found(wanted | {name: ""}))
         if count > best:
-            said = dict(form[name].choices)[value]
+            said = next(one.label for one in form[name].choices if one.value == value)
             best, words = count, _("去掉“%(what)s”后有 %(n)s 位。", what=said, n=count)
             kept: dict[str, Any] = {key: said for key, said in wanted.items() if said and key != name}
             address = url_for("doctors.list_doctors", **kept)

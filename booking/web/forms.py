@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
@@ -18,6 +18,7 @@ from wtforms import (
     TextAreaField,
     ValidationError,
 )
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from booking.errors import Refusal
 from booking.people.rules import GUARDIAN_RELATIONS, ID_TYPES, RELATIONS
@@ -26,6 +27,11 @@ from booking.web.inputs import digits, line, plain
 COMPLAINT_MOST = 200
 
 Check = Callable[[Any, Field], None]
+
+
+def offered(pairs: Iterable[tuple[str, Any]]) -> Any:
+    """Return pairs of value and words as a field's choices."""
+    return [SelectChoice(value, words) for value, words in pairs]
 
 
 def needed(sentence: Any) -> Check:
@@ -42,7 +48,7 @@ def one_of_the_choices(sentence: Any) -> Check:
     """The value must be one that was offered."""
 
     def check(_form: Any, field: Any) -> None:
-        if field.data not in [value for value, *_rest in field.choices]:
+        if field.data not in [one.value for one in field.choices]:
             raise ValidationError(sentence)
 
     return check
@@ -124,7 +130,7 @@ class CancelForm(FlaskForm):
     request_key = HiddenField(filters=[line])
     reason = RadioField(
         _l("原因（选填）"),
-        choices=REASONS,
+        choices=offered(REASONS),
         default="",
         validate_choice=False,
         validators=[one_of_the_choices(_l("请从列出的原因里选一个，或选“不想说”"))],
@@ -137,20 +143,20 @@ BIRTH = ("birth_year", "birth_month", "birth_day")
 class PatientForm(FlaskForm):
     """Every check stands in people/rules.py, so that all sentences come at once."""
 
-    relation = SelectField(_l("和我的关系"), choices=list(RELATIONS.items()), validate_choice=False)
+    relation = SelectField(_l("和我的关系"), choices=offered(RELATIONS.items()), validate_choice=False)
     name = StringField(_l("姓名"), filters=[one_line])
-    id_type = SelectField(_l("证件类型"), choices=list(ID_TYPES.items()), validate_choice=False)
+    id_type = SelectField(_l("证件类型"), choices=offered(ID_TYPES.items()), validate_choice=False)
     id_number = StringField(_l("证件号码"), filters=[digits])
     birth_year = StringField(_l("年"), filters=[digits])
     birth_month = StringField(_l("月"), filters=[digits])
     birth_day = StringField(_l("日"), filters=[digits])
-    sex = RadioField(_l("性别"), choices=(("f", _l("女")), ("m", _l("男"))), validate_choice=False)
+    sex = RadioField(_l("性别"), choices=offered([("f", _l("女")), ("m", _l("男"))]), validate_choice=False)
     phone = StringField(_l("就诊人手机号"), filters=[digits])
     guardian_name = StringField(_l("监护人姓名"), filters=[one_line])
     guardian_phone = StringField(_l("监护人手机号"), filters=[digits])
     guardian_relation = SelectField(
         _l("和就诊人的关系"),
-        choices=[("", _l("请选择")), *GUARDIAN_RELATIONS.items()],
+        choices=offered([("", _l("请选择")), *GUARDIAN_RELATIONS.items()]),
         default="",
         validate_choice=False,
     )
@@ -187,9 +193,9 @@ class FilterForm(FlaskForm):
     sort = SelectField(_l("排序"), validate_choice=False)
 
 
-def chosen(field: SelectField, offered: Sequence[tuple[str, str]]) -> str:
-    """Offer `offered` (value, words) in a filter, and return the chosen value, "" for none or one not offered."""
-    field.choices = list(offered)
-    if field.data not in dict(offered):
+def chosen(field: SelectField, pairs: Sequence[tuple[str, str]]) -> str:
+    """Offer `pairs` (value, words) in a filter, and return the chosen value, "" for none or one not offered."""
+    field.choices = offered(pairs)
+    if field.data not in dict(pairs):
         field.data = ""
     return field.data or ""

@@ -21,7 +21,7 @@ from booking.limits import limiter
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
 from booking.web import day_page, passes
-from booking.web.forms import ConfirmForm
+from booking.web.forms import ConfirmForm, offered
 from booking.web.frame import display
 from booking.web.inputs import line, whole
 from booking.web.picker import near
@@ -132,7 +132,7 @@ def _form(view: AppointmentView, *, formdata: bool = True) -> ConfirmForm:
     people = patients_of(account_id() or 0)
     form = ConfirmForm() if formdata and request.method == "POST" else ConfirmForm(formdata=None)
     known = {str(one.id): _named(one) for one in people}
-    form.patient.choices = list(known.items())
+    form.patient.choices = offered(known.items())
     if request.method == "GET" and people:
         asked = request.args.get("patient")
         form.patient.data = asked if asked in known else next(iter(known))

@@ -1,0 +1,239 @@
+"""Signing in with a phone and a code, the account's patients and settings."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import func, select
+
+from booking.db import db
+from booking.people.models import Account, Consent, OneTimeCode, Patient, PatientLink
+from tests import factory
+from tests.doors.visitor import Visitor, title
+
+ADULT = {
+    "relation": "self",
+    "name": "顾清扬",
+    "id_type": "resident",
+    "id_number": "11010519491231002X",
+    "consent_id": "y",
+    "consent_health": "y",
+}
+
+
+@pytest.fixture
+def visitor(app):
+    return Visitor(app)
+
+
+@pytest.fixture
+def signed_in(visitor):
+    visitor.sign_in("13800130911")
+    return visitor
+
+
+def count(app, model, *wanted):
+    with app.app_context():
+        return db.session.scalar(select(func.count()).select_from(model).where(*wanted))
+
+
+@pytest.mark.parametrize(
+    "typed, sentence",
+    [
+        ("", "请填写手机号"),
+        ("1380013090", "手机号应为 11 位数字，现在是 10 位"),
+        ("１３８ 0013-090", "手机号应为 11 位数字，现在是 10 位"),
+        ("1380013090a", "手机号里有不能识别的符号，请检查"),
+    ],
+)
+def test_a_wrong_phone_is_said_twice_in_the_same_words_and_kept(visitor, typed, sentence):
+    refused = visitor.post("/login", phone=typed)
+    assert refused.status_code == 422
+    assert title(refused).startswith("错误：")
+    assert refused.text.count(sentence) == 2
+    assert 'aria-invalid="true"' in refused.text
+
+
+def test_full_width_digits_and_blanks_are_how_people_type(app, visitor):
+    assert visitor.post("/login", phone="１３８ 0013 0912").status_code == 303
+    assert count(app, OneTimeCode) == 1
+
+
+def test_a_code_too_soon_is_refused_with_the_seconds(visitor):
+    visitor.post("/login", phone="13800130913")
+    again = visitor.post("/login", phone="13800130913")
+    assert again.status_code == 429
+    assert re.search(r"发送太频繁，请 \d+ 秒后再试", again.text)
+    assert 'value="13800130913"' in again.text
+    assert visitor.post("/login/resend").status_code == 429
+
+
+def test_a_wrong_code_counts_and_five_end_it(app, visitor):
+    page = visitor.follow(visitor.post("/login", phone="13800130914"))
+    right = re.search(r"<strong class=\"nums\">(\d{6})</strong>", page.text)[1]
+    wrong = "000000" if right != "000000" else "111111"
+    answers = [visitor.post("/login/code", code=wrong) for _ in range(5)]
+    assert {answer.status_code for answer in answers} == {422}
+    assert "验证码不对，请再看一下短信" in answers[0].text
+    assert "输错太多次" in answers[-1].text
+    assert visitor.post("/login/code", code=right).status_code == 422
+    assert visitor.get("/me/appointments").status_code == 303
+    assert count(app, Account) == 0
+
+
+def test_the_code_is_not_shown_outside_the_demo(app, visitor):
+    app.config["DEMO"] = False
+    page = visitor.follow(visitor.post("/login", phone="13800130915"))
+    assert page.status_code == 200 and "演示环境" not in page.text
+
+
+def test_without_a_phone_there_is_no_code_page(visitor):
+    assert visitor.get("/login/code").headers["Location"] == "/login"
+
+
+def test_signing_in_makes_the_token_anew_and_signing_out_ends_it(app, visitor):
+    before = visitor.token()
+    visitor.sign_in("13800130916")
+    old = visitor.client.post("/logout", data={"csrf_token": before})
+    assert old.status_code == 400
+    assert visitor.get("/me/appointments").status_code == 200
+    assert visitor.post("/logout").status_code == 303
+    assert visitor.get("/me/appointments").headers["Location"].startswith("/login")
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://elsewhere.example",
+        "//elsewhere.example",
+        "/\\elsewhere.example",
+        "javascript:alert(1)",
+        "\x00/",
+    ],
+)
+def test_signing_in_never_leads_away_from_this_site(visitor, to):
+    asked = visitor.post("/login", phone="13800130917", next=to)
+    assert asked.headers["Location"] == "/login/code"
+
+
+def test_an_account_that_is_gone_counts_as_signed_out(app, signed_in):
+    with app.app_context():
+        db.session.execute(db.delete(Account))
+        db.session.commit()
+    assert signed_in.get("/me/appointments").status_code == 303
+
+
+def test_a_patient_is_added_with_two_separate_consents(app, signed_in):
+    assert signed_in.post("/me/patients/new", ADULT).headers["Location"] == "/me/patients"
+    page = signed_in.get("/me/patients")
+    assert "顾*扬" in page.text and "尾号 002X" in page.text and "顾清扬" not in page.text
+    with app.app_context():
+        kinds = sorted(db.session.scalars(select(Consent.kind)))
+    assert kinds == ["health_data", "id_number"]
+
+
+def test_an_empty_patient_form_says_everything_at_once_and_keeps_what_was_typed(app, signed_in):
+    refused = signed_in.post(
+        "/me/patients/new", {**ADULT, "name": "", "id_number": "1101051949123100", "phone": "12"}
+    )
+    assert refused.status_code == 422
+    for sentence in (
+        "请填写姓名，与证件一致",
+        "身份证应为 18 位，现在是 16 位",
+        "手机号应为 11 位数字，现在是 2 位",
+    ):
+        assert refused.text.count(sentence) == 2
+    assert 'value="1101051949123100"' in refused.text and "有 3 处需要修改" in refused.text
+    assert count(app, Patient) == 0
+
+
+@pytest.mark.parametrize(
+    "boxes, sentence",
+    [
+        (("2020", "2", "30"), "2 月没有 30 日"),
+        (("2020", "13", "1"), "没有 13 月"),
+        (("2999", "1", "1"), "出生日期不能晚于今天"),
+        (("二", "1", "1"), "出生日期请填数字"),
+        (("", "", ""), "请填写出生日期"),
+        (("9999999999", "1", "1"), "出生日期请填数字"),
+    ],
+)
+def test_impossible_birth_dates(app, signed_in, boxes, sentence):
+    year, month, day = boxes
+    given = {"id_type": "passport", "id_number": "E12345678", "sex": "f"}
+    refused = signed_in.post(
+        "/me/patients/new", ADULT | given | {"birth_year": year, "birth_month": month, "birth_day": day}
+    )
+    assert refused.status_code == 422 and sentence in refused.text
+    assert count(app, Patient) == 0
+
+
+def test_a_child_needs_a_guardian(signed_in):
+    child = {
+        "id_type": "none",
+        "id_number": "",
+        "sex": "m",
+        "birth_year": "2020",
+        "birth_month": "2",
+        "birth_day": "3",
+    }
+    refused = signed_in.post("/me/patients/new", ADULT | child)
+    assert refused.status_code == 422 and "未满 14 岁需填写监护人姓名和手机号" in refused.text
+    guarded = {"guardian_name": "顾清扬", "guardian_phone": "13800130911", "guardian_relation": "parent"}
+    assert signed_in.post("/me/patients/new", ADULT | child | guarded).status_code == 303
+
+
+def test_without_consent_nothing_is_stored(app, signed_in):
+    refused = signed_in.post("/me/patients/new", {**ADULT, "consent_id": "", "consent_health": ""})
+    assert refused.status_code == 422
+    assert "请勾选同意" in refused.text
+    assert count(app, Patient) == 0
+
+
+def test_changing_a_patient_never_shows_the_number_and_keeps_it_when_left_empty(app, signed_in):
+    signed_in.post("/me/patients/new", ADULT)
+    path = re.search(r'href="(/me/patients/\d+)"', signed_in.get("/me/patients").text)[1]
+    form = signed_in.get(path)
+    assert "尾号 002X；不改就留空" in form.text and "11010519491231002X" not in form.text
+    assert signed_in.post(path, {**ADULT, "id_number": "", "name": "顾清秋"}).status_code == 303
+    with app.app_context():
+        row = db.session.scalars(select(Patient)).one()
+        assert (row.name, row.id_number) == ("顾清秋", "11010519491231002X")
+
+
+def test_the_sixth_patient_is_refused(app, signed_in):
+    for name in ("甲一", "甲二", "甲三", "甲四", "甲五"):
+        one = {"id_type": "none", "id_number": "", "sex": "m", "name": name}
+        born = {"birth_year": "1980", "birth_month": "2", "birth_day": "3"}
+        assert signed_in.post("/me/patients/new", ADULT | one | born).status_code == 303
+    refused = signed_in.post("/me/patients/new", ADULT)
+    assert refused.status_code == 409 and "最多添加 5 位就诊人" in refused.text
+    assert count(app, Patient) == 5
+
+
+def test_somebody_elses_patient_is_not_found(app, signed_in):
+    with app.app_context():
+        other = factory.person("陆明").patient.id
+    assert signed_in.get(f"/me/patients/{other}").status_code == 404
+    assert signed_in.post(f"/me/patients/{other}", ADULT).status_code == 404
+    assert signed_in.post(f"/me/patients/{other}/remove").status_code == 404
+    assert count(app, PatientLink, PatientLink.ended_at.is_(None)) == 1
+
+
+def test_removing_a_patient_withdraws_the_consents(app, signed_in):
+    signed_in.post("/me/patients/new", ADULT)
+    path = re.search(r'href="(/me/patients/\d+)"', signed_in.get("/me/patients").text)[1]
+    assert signed_in.get(f"{path}/remove").status_code == 405
+    assert signed_in.post(f"{path}/remove").status_code == 303
+    assert signed_in.post(f"{path}/remove").status_code == 404
+    assert count(app, Consent, Consent.withdrawn_at.is_(None)) == 0
+
+
+def test_settings_keep_a_good_address_and_refuse_a_bad_one(app, signed_in):
+    assert signed_in.post("/me/settings", email="a@example.org", reminders="y").status_code == 303
+    refused = signed_in.post("/me/settings", email="not an address")
+    assert refused.status_code == 422 and "邮箱格式不对" in refused.text
+    with app.app_context():
+        row = db.session.scalars(select(Account)).one()
+        assert (row.email, row.reminders_on) == ("a@example.org", True)
