@@ -107,7 +107,7 @@ def test_a_worker_killed_while_the_gateway_thinks_repeats_that_one_letter_only(a
 
     gateway.on_call = on_call
     with child(app, "never") as worker:
-        assert asked.wait(30)
+        assert asked.wait(60)
         worker.send_signal(signal.SIGKILL)
         worker.wait(10)
     gateway.on_call, gateway.mode = (lambda: None), "ok"
@@ -123,13 +123,13 @@ def test_a_worker_that_was_only_frozen_cannot_settle_over_its_successor(app, wit
     post(row, channels=("sms",))
     gateway.mode, gateway.delay = "slow", 1.0
     with child(app, "never") as worker:
-        wait_until(lambda: len(gateway.calls) == 1)
+        wait_until(lambda: len(gateway.calls) == 1, 60)
         worker.send_signal(signal.SIGSTOP)  # while the gateway thinks
         gateway.mode = "ok"
         now.shift(seconds=61)
         assert send_due("second") == 1
         worker.send_signal(signal.SIGCONT)
-        assert worker.wait(20) == 0
+        assert worker.wait(60) == 0
     (letter,) = letters()
     assert (letter.status, letter.worker, letter.fence, letter.attempts) == ("accepted", "second", 2, 2)
     assert len(gateway.phones) == 1
