@@ -73,14 +73,13 @@ def _sign_ins() -> dict[str, Any]:
     """The sign-ins shown beside the staff form: those of the demo that are really there."""
     if request.endpoint != SIGN_IN:
         return {}
-    known = set(
-        db.session.execute(
-            select(StaffMember.username, Hospital.slug).join(Hospital, Hospital.id == StaffMember.hospital_id)
-        ).tuples()
+    rows = db.session.execute(
+        select(StaffMember.username, Hospital.slug).join(Hospital, Hospital.id == StaffMember.hospital_id)
     )
+    known = {f"{username}@{slug}" for username, slug in rows}
     shown = [
         {"role_label": role, "username": name, "password": people.PASSWORD}
         for role, name in people.staff_lines()
-        if tuple(name.split("@")) in known
+        if name in known
     ]
     return {"demo_accounts": shown}
