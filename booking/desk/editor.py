@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from booking import wording
 from booking.clock import utc
 from booking.db import db
-from booking.desk.forms import NewSessionForm, SessionForm
+from booking.desk.forms import NewSessionForm, SessionForm, offered
 from booking.desk.house import House
 from booking.desk.session import can, hospital_id
 from booking.directory.policy import current_policy, release_instant
@@ -33,9 +33,9 @@ class Panel:
 
 def offer(form: SessionForm, at: House) -> None:
     """Give the form its choices."""
-    form.kind.choices = at.kind_choices()
+    form.kind.choices = offered(at.kind_choices())
     if isinstance(form, NewSessionForm):
-        form.part.choices = at.part_choices()
+        form.part.choices = offered(at.part_choices())
 
 
 def by_rule(day: date, at: House) -> datetime:
@@ -47,7 +47,9 @@ def name_rule(form: SessionForm, day: date | None, at: House) -> None:
     """Say in the choice itself which date and time the hospital's rule means."""
     if day:
         said = wording.moment(at.wall(by_rule(day, at)))
-        form.release.choices = [("rule", _("按医院规则：%(at)s", at=said)), ("own", _("单独指定时间"))]
+        form.release.choices = offered(
+            [("rule", _("按医院规则：%(at)s", at=said)), ("own", _("单独指定时间"))]
+        )
 
 
 def fill(form: SessionForm, row: ClinicSession, at: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date as Date
 from datetime import time
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from wtforms import (
     StringField,
 )
 from wtforms.fields import Field
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length, NumberRange, StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
@@ -173,8 +174,14 @@ class OneOfChoices:
         self.sentence = sentence
 
     def __call__(self, form: FlaskForm, field: SelectField) -> None:
-        if str(field.data) not in {str(choice[0]) for choice in field.choices or ()}:
+        offered_values: set[str] = {choice.value for choice in field.choices or ()}  # type: ignore[union-attr]
+        if str(field.data) not in offered_values:
             raise ValidationError(self.sentence)
+
+
+def offered(pairs: Iterable[tuple[str, Any]]) -> list[SelectChoice]:
+    """Return (value, words) pairs as the choices of a select."""
+    return [SelectChoice(value, words) for value, words in pairs]
 
 
 WEEKDAYS = [
@@ -237,7 +244,9 @@ class SessionForm(HoursForm):
 
     version = HiddenField()
     back = HiddenField()
-    release = SelectField(_l("放号时间"), choices=RELEASES, default="rule", **_choice(_l("请选择放号时间")))
+    release = SelectField(
+        _l("放号时间"), choices=offered(RELEASES), default="rule", **_choice(_l("请选择放号时间"))
+    )
     release_date = DayField(_l("放号日期"))
     release_time = ClockField(_l("放号时刻"))
     note = StringField(
@@ -276,9 +285,9 @@ class TemplateForm(HoursForm):
     """One weekly line of a doctor's pattern."""
 
     practice = SelectField(_l("医生和科室"), **_choice(_l("请选择医生和科室")))
-    weekday = SelectField(_l("星期"), choices=WEEKDAYS, **_choice(_l("请选择星期")))
+    weekday = SelectField(_l("星期"), choices=offered(WEEKDAYS), **_choice(_l("请选择星期")))
     part = SelectField(_l("时段"), **_choice(_l("请选择上午、下午等时段")))
-    weeks = SelectField(_l("周次"), choices=WEEKS, **_choice(_l("请选择每周、单周或双周")))
+    weeks = SelectField(_l("周次"), choices=offered(WEEKS), **_choice(_l("请选择每周、单周或双周")))
     valid_from = DayField(_l("从哪天起"))
     valid_to = DayField(_l("到哪天止"))
     skips_holidays = BooleanField(_l("法定节假日不出诊"))

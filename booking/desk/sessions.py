@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 
 from booking.desk import editor, labels
 from booking.desk.editor import Panel
-from booking.desk.forms import NewSessionForm, SessionForm, read_date
+from booking.desk.forms import NewSessionForm, SessionForm, offered, read_date
 from booking.desk.grid import read_id, week_url
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
@@ -30,7 +30,7 @@ def new() -> ResponseReturnValue:
     """Add one session outside the templates: preview, draft, or published at once."""
     at, form = house(), NewSessionForm()
     doctor = read_id(request.args.get("doctor"))
-    form.practice.choices = at.practice_choices(doctor)
+    form.practice.choices = offered(at.practice_choices(doctor))
     back = _back(form.back.data, url_for("desk.week.week"))
     if request.method == "GET":
         _start(form, at)

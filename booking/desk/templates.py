@@ -13,7 +13,7 @@ from flask_babel import lazy_gettext as _l
 
 from booking import wording
 from booking.desk import labels
-from booking.desk.forms import WEEKS, ApplyForm, TemplateForm, read_date
+from booking.desk.forms import WEEKS, ApplyForm, TemplateForm, offered, read_date
 from booking.desk.grid import read_id, week_name
 from booking.desk.house import House, house
 from booking.desk.session import hospital_id, me, staff_page
@@ -98,8 +98,10 @@ def end(template_id: uuid.UUID) -> ResponseReturnValue:
 def apply() -> ResponseReturnValue:
     """Choose weeks, see what would be added, unchanged or in conflict, then make drafts or published sessions."""
     at, form = house(), ApplyForm()
-    form.first.choices = _weeks_ahead(at)
-    form.dept.choices = [("", _("全部科室")), *((key.hex, name) for key, name in at.departments.items())]
+    form.first.choices = offered(_weeks_ahead(at))
+    form.dept.choices = offered(
+        [("", _("全部科室")), *((key.hex, name) for key, name in at.departments.items())]
+    )
     if request.method == "GET":
         first = read_date(request.args.get("first"))
         form.first.data = (first or _next_monday(at)).isoformat()
@@ -187,9 +189,9 @@ def _heading(row: Template, at: House) -> str:
 
 
 def _offer(form: TemplateForm, at: House) -> None:
-    form.practice.choices = at.practice_choices()
-    form.part.choices = at.part_choices()
-    form.kind.choices = at.kind_choices()
+    form.practice.choices = offered(at.practice_choices())
+    form.part.choices = offered(at.part_choices())
+    form.kind.choices = offered(at.kind_choices())
 
 
 def _fill(form: TemplateForm, row: Template) -> None:
