@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, time, timedelta
 
 import pytest
@@ -31,7 +32,7 @@ def test_working_hours_are_cut_into_whole_slots_only(starts, ends, minutes, expe
 def test_slots_follow_each_other_without_a_gap():
     times = cut(time(8), time(12), 25)
     assert len(times) == 9
-    assert all(one[1] == two[0] for one, two in zip(times, times[1:], strict=False))
+    assert all(one[1] == two[0] for one, two in itertools.pairwise(times))
 
 
 FIXED = {"weekday": 0, "weeks": "every", "valid_from": None, "valid_to": None}
