@@ -267,8 +267,8 @@ def test_hostile_words_in_a_persons_own_forms(app, visitor, house):
     }
     token, wrong = visitor.token(), []
     for address, given in forms.items():
-        for field in given:
-            for value in HOSTILE:
+        for at, field in enumerate(given):
+            for value in HOSTILE[at % 3 :: 3]:  # every form meets every value, every field a third of them
                 answer = _send(visitor, address, token, given | {field: value})
                 if answer.status_code >= 500:
                     wrong.append(f"{address} {field}={value[:20]!r}: {answer.status_code}")
