@@ -1,0 +1,124 @@
+"""Stopping a session and reopening it, from the desk."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from booking.appointments.models import Appointment
+from booking.db import db
+from booking.outbox import Message
+from booking.schedule.models import ClinicSession, Place
+from tests import factory
+from tests.doors.desk_people import HOSTILE, row_counts, seat, stored, text_of
+
+
+@pytest.fixture
+def at(within):
+    return factory.clinic()
+
+
+@pytest.fixture
+def scheduler(app, at):
+    return seat(app, at, "scheduler")
+
+
+@pytest.fixture
+def there(at):
+    there = factory.open_session(at)
+    factory.booked(at, there, factory.person("李秋禾"), visit_code="48271936")
+    factory.booked(at, there, factory.person("周小满"), slot=1, visit_code="48271937")
+    return there
+
+
+def test_before_the_deed_it_says_who_is_affected_and_what_they_will_read(scheduler, there):
+    before = row_counts()
+    page = scheduler.get(f"/staff/sessions/{there.id}/stop")
+    shown = text_of(page)
+    assert page.status_code == 200
+    assert "影响 2 位患者" in shown and "2 位 65 岁以上" in shown
+    assert "李*禾" in shown and "周*满" in shown and "李秋禾" not in shown
+    assert "停诊并通知 2 人" in shown and "停诊" in shown and "发给患者的话" in shown
+    again = scheduler.post(
+        f"/staff/sessions/{there.id}/stop", {"act": "preview", "reason_public": "外出会诊"}
+    )
+    assert "原因：外出会诊" in text_of(again)
+    assert row_counts() == before
+
+
+def test_without_a_reason_nothing_is_stopped(at, scheduler, there):
+    answer = scheduler.post(f"/staff/sessions/{there.id}/stop", {"act": "stop", "reason_public": " "})
+    assert answer.status_code == 422 and "请填写停诊原因" in text_of(answer)
+    assert stored(ClinicSession, at.id, there.id).status == "published"
+
+
+def test_the_deed_cancels_tells_and_shows_what_became_of_the_letters(at, scheduler, there):
+    path = f"/staff/sessions/{there.id}/stop"
+    fields = {"act": "stop", "reason_public": "外出会诊", "reason_internal": "院内会诊安排"}
+    answer = scheduler.post(path, fields)
+    assert answer.status_code == 303
+    shown = text_of(scheduler.get(answer.headers["Location"]))
+    assert "已停诊，正在通知 2 人" in shown
+    assert "受影响 2" in shown and "已通知，等回执 2" in shown and "待电话 0" in shown
+    assert "外出会诊" in shown and "院内会诊安排" in shown and "李*禾" in shown
+    row = stored(ClinicSession, at.id, there.id)
+    assert (row.status, row.stopped_count, row.changed_by) == ("stopped", 2, "何予")
+    found = db.session.scalars(select(Appointment).where(Appointment.session_id == there.id)).all()
+    assert {(one.status, one.cancelled_by) for one in found} == {("cancelled", "hospital")}
+    letters = db.session.scalars(select(Message).where(Message.kind == "stopped")).all()
+    assert {letter.appointment_id for letter in letters} == {one.id for one in found}
+    counted = len(letters)
+    assert "已停诊：" in shown
+    week = scheduler.get(f"/staff/week?w={there.session.local_date:%G-W%V}").get_data(as_text=True)
+    assert "已通知 2 人" in week
+    scheduler.post(path, fields, page="/staff/templates/new")
+    assert "没有重复通知" in text_of(scheduler.get(path))
+    db.session.rollback()
+    assert len(db.session.scalars(select(Message).where(Message.kind == "stopped")).all()) == counted
+
+
+def test_letters_that_failed_are_for_the_telephone(at, scheduler, there):
+    path = f"/staff/sessions/{there.id}/stop"
+    scheduler.post(path, {"act": "stop", "reason_public": "外出会诊"})
+    db.session.rollback()
+    for letter in db.session.scalars(select(Message).where(Message.kind == "stopped")):
+        letter.status = "failed" if letter.channel == "sms" else "delivered"
+    db.session.commit()
+    page = scheduler.get(path)
+    assert "待电话 2" in text_of(page) and 'href="tel:+86' in page.get_data(as_text=True)
+
+
+def test_reopening_opens_the_free_places_and_brings_nobody_back(at, scheduler, there):
+    scheduler.post(f"/staff/sessions/{there.id}/stop", {"act": "stop", "reason_public": "外出会诊"})
+    answer = scheduler.post(f"/staff/sessions/{there.id}/reopen", page=f"/staff/sessions/{there.id}/stop")
+    assert answer.status_code == 303
+    assert "已重新开诊，放出 12 个空着的号" in text_of(scheduler.get(answer.headers["Location"]))
+    assert stored(ClinicSession, at.id, there.id).status == "published"
+    places = db.session.scalars(select(Place).where(Place.session_id == there.id)).all()
+    assert all(place.open and place.appointment_id is None for place in places)
+    again = scheduler.post(f"/staff/sessions/{there.id}/reopen", page=f"/staff/sessions/{there.id}")
+    assert again.status_code == 409 and "没有停诊" in text_of(again)
+
+
+def test_a_draft_and_a_finished_session_cannot_be_stopped(at, scheduler, now):
+    draft = factory.open_session(at, status="draft")
+    assert "不需要停诊" in text_of(scheduler.get(f"/staff/sessions/{draft.id}/stop"))
+    over = factory.open_session(at, part="下午")
+    now.shift(days=4)
+    fresh = seat(scheduler.client.application, at, "scheduler")
+    path = f"/staff/sessions/{over.id}/stop"
+    assert "已经结束" in text_of(fresh.get(path))
+    answer = fresh.post(path, {"act": "stop", "reason_public": "x"}, page="/staff/templates/new")
+    assert answer.status_code == 409
+    assert stored(ClinicSession, at.id, over.id).status == "published"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_no_reason_breaks_the_page(at, scheduler, there, value):
+    before = row_counts()
+    safe = value.encode("utf-8", "replace").decode()
+    for fields in ({"reason_public": safe}, {"reason_public": "x", "reason_internal": safe * 2}):
+        answer = scheduler.post(f"/staff/sessions/{there.id}/stop", fields | {"act": "preview"})
+        assert answer.status_code in (200, 422)
+        assert "<script>alert" not in answer.get_data(as_text=True)
+    assert row_counts() == before
