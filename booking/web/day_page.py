@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from flask import render_template, url_for
+from flask import current_app, render_template, url_for
 from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments.facts import slot_facts
 from booking.db import db
+from booking.directory.models import Policy
 from booking.directory.policy import current_policy
 from booking.directory.queries import doctor, doctor_keys, recommended_doctors
 from booking.directory.views import DoctorCard, DoctorFilter
@@ -149,11 +150,10 @@ def crumbs(row: DoctorCard, own: Card) -> list[dict[str, str]]:
     return [*listed, {"name": row.name, "url": own.url}]
 
 
-def own_card(row: DoctorCard) -> Card:
+def own_card(row: DoctorCard, policy: Policy) -> Card:
     """Return the doctor with the facts of the head of the page."""
     found = next_open([row.key], now())[row.key] if row.has_clinic else None
     card = cards.card(row, found)
-    policy = current_policy(db.session(), row.hospital_id)
     facts = [
         (_("放号"), _("提前 %(n)s 天 %(t)s", n=policy.horizon_days, t=wording.clock(policy.release_time)))
     ]
@@ -177,7 +177,8 @@ def same_department(row: DoctorCard) -> list[Card]:
 
 def times_page(row: DoctorCard, chosen: Chosen, *, taken: picker.Taken | None = None) -> str:
     """Return the doctor's page with the picker."""
-    own = own_card(row)
+    policy = current_policy(db.session(), row.hospital_id)
+    own = own_card(row, policy)
     notice = "" if row.has_clinic else _("%(name)s医生不开设门诊，可以看同类门诊。", name=row.name)
 
     def address(day: date | None, site: str) -> str:
@@ -195,14 +196,41 @@ def times_page(row: DoctorCard, chosen: Chosen, *, taken: picker.Taken | None = 
         tabs=tabs(row, "times"),
         **picker_values(row, chosen, address),
         notice=notice,
-        rules=rule_lines(current_policy(db.session(), row.hospital_id)) if row.has_clinic else [],
+        rules=rule_lines(policy) if row.has_clinic else [],
         same=same_department(row),
         answer=chosen.answer,
         held=held.waiting(only_time=True),
         taken=taken,
         desk_phone=row.hospital.phone,
         changing=None,
+        jsonld=jsonld(row, own),
     )
+
+
+def jsonld(row: DoctorCard, own: Card) -> list[dict[str, Any]]:
+    """Return what search engines read of a doctor: who and where, and where the page stands."""
+    root = current_app.config["PUBLIC_URL"]
+    places = [
+        {"@type": "ListItem", "position": at, "name": one["name"], "item": root + one["url"]}
+        for at, one in enumerate(crumbs(row, own), start=1)
+    ]
+    return [
+        {
+            "@context": "https://schema.org",
+            "@type": "Physician",
+            "name": row.name,
+            "url": root + own.url,
+            "jobTitle": row.title,
+            "medicalSpecialty": row.department,
+            "telephone": row.hospital.phone,
+            "hospitalAffiliation": {
+                "@type": "Hospital",
+                "name": row.hospital.name,
+                "address": row.hospital.address,
+            },
+        },
+        {"@context": "https://schema.org", "@type": "BreadcrumbList", "itemListElement": places},
+    ]
 
 
 def address(slot: Key) -> str:

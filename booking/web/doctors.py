@@ -11,6 +11,8 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.content.queries import answers_of
+from booking.db import db
+from booking.directory.policy import current_policy
 from booking.directory.queries import choices, doctor_keys
 from booking.directory.queries import doctor as doctor_of
 from booking.directory.views import RANKS, Choices, DoctorCard, DoctorFilter, Key
@@ -140,7 +142,7 @@ def doctor(doctor: str) -> ResponseReturnValue:
 def about(doctor: str) -> ResponseReturnValue:
     """Show a doctor's training and what is checked."""
     row = _doctor(doctor)
-    own = day_page.own_card(row)
+    own = day_page.own_card(row, current_policy(db.session(), row.hospital_id))
     licence = ""
     if row.verified_at:
         licence = _("执业证书编号已于 %(day)s 核对", day=lists.day_label(row.verified_at))
@@ -166,7 +168,7 @@ def about(doctor: str) -> ResponseReturnValue:
 def answers(doctor: str) -> ResponseReturnValue:
     """Show the questions a doctor has answered."""
     row = _doctor(doctor)
-    own = day_page.own_card(row)
+    own = day_page.own_card(row, current_policy(db.session(), row.hospital_id))
     page = whole(request.args.get("page"))
     found = answers_of(row.key, page=page)
     return render_template(

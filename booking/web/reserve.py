@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -11,7 +12,7 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments import reserve as verbs
-from booking.appointments.queries import AppointmentView
+from booking.appointments.queries import AppointmentView, of_account
 from booking.appointments.queries import appointment as appointment_of
 from booking.appointments.rules import HoldExpired, NoSuchAppointment, SignInFirst
 from booking.db import db
@@ -31,6 +32,8 @@ from booking.web.session import account_id, actor, browser, holder, known_holder
 blueprint = Blueprint("reserve", __name__)
 
 Problem = dict[str, Any]
+
+NEARLY_THE_SAME = timedelta(hours=2)
 
 
 @blueprint.post("/hold")
@@ -177,6 +180,18 @@ def _again(view: AppointmentView, form: ConfirmForm) -> ResponseReturnValue:
     return _page(again, form, problems=[{"text": text, "href": "", "more": None}]), 409
 
 
+def _elsewhere(view: AppointmentView) -> str:
+    """Warn of a visit of this account at another hospital at nearly the same time; within one hospital the rules decide."""
+    for other in of_account(account_id() or 0, "coming"):
+        if other.hospital_id != view.hospital_id and abs(other.starts_at - view.starts_at) < NEARLY_THE_SAME:
+            return _(
+                "你在 %(when)s 还有%(where)s的预约，两边时间很近，请确认来得及。",
+                when=wording.when_long(other.visit_date, other.starts_local, other.part),
+                where=other.hospital,
+            )
+    return ""
+
+
 def _page(
     view: AppointmentView,
     form: ConfirmForm,
@@ -216,7 +231,7 @@ def _page(
         problems=problems or [],
         near=near or [],
         moving=None,
-        other_hospital_warning="",
+        other_hospital_warning=_elsewhere(view),
         submit_label="",
         lost=lost,
     )

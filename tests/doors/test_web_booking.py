@@ -258,6 +258,14 @@ def test_a_second_booking_in_the_same_session_links_to_the_first(app, session, p
     assert count(app, Appointment.status == "booked") == 1
 
 
+def test_a_visit_elsewhere_at_the_same_hour_is_warned_of(app, session, person, patient_visitor):
+    with app.app_context():
+        elsewhere = factory.clinic(hospital={"name": "澄江区医院"})
+        factory.booked(elsewhere, factory.open_session(elsewhere), person)
+    page = patient_visitor.follow(patient_visitor.post("/hold", slot=slot_ref(session)))
+    assert "还有澄江区医院的预约，两边时间很近" in page.text
+
+
 def test_a_visit_is_moved_through_a_page_that_shows_old_and_new(
     app, clinic, session, person, patient_visitor
 ):

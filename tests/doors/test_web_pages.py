@@ -139,6 +139,14 @@ def test_search_engines_read_the_question_and_its_answers(visitor, house):
     assert blocks[1]["@type"] == "BreadcrumbList"
 
 
+def test_search_engines_read_the_doctor(visitor, house):
+    page = visitor.get(f"/d/{house['clinic'].doctor.slug}").text
+    blocks = [
+        json.loads(one) for one in re.findall(r'<script type="application/ld\+json">(.*?)</script>', page)
+    ]
+    assert [one["@type"] for one in blocks] == ["Physician", "BreadcrumbList"]
+
+
 def test_no_link_of_the_first_pages_is_dead(visitor, house):
     seen, wrong = set(), []
     for path in (
