@@ -71,7 +71,7 @@ def _in_app(message: Message, account: Account, today: date) -> Shown:
         channel_label=channel_label("app"),
         to_masked=mask_phone(account.phone),
         kind_label=kind_label(message.kind),
-        text="\n".join(part for part in (message.subject, message.body) if part),
+        text=message.body or "",
         status_label=label,
         tone=TONES.get(tone, tone),
         when_label=wording.moment_near(local(at, ZONE), today),

@@ -6,13 +6,19 @@ import re
 from datetime import datetime, timedelta
 
 from flask_babel import gettext as _
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from booking import clock, wording
+from booking.appointments.models import Appointment
 from booking.db import db, transaction
 from booking.demo.house import ZONE
 from booking.errors import BadInput
-from booking.schedule.models import ClinicSession
+from booking.notices.models import DemoLetter
+from booking.outbox import LEASE, Message, PeriodicRun
+from booking.people.models import OneTimeCode
+from booking.people.service import CODE_PAUSE
+from booking.schedule.models import ClinicSession, Place
 from booking.schedule.service import advance_sessions
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -42,16 +48,50 @@ def advance_clock(by: timedelta) -> datetime:
 
 
 def reset_clock() -> datetime:
-    """Put the clock back to the real time and sessions that have not begun yet back on sale; letters stay sent."""
+    """Put the clock back to the real time; a repeat changes nothing.
+
+    Letters stay sent and visits stay booked, but nothing may go on waiting for a time that has been taken back:
+    sessions that have not begun are on sale again, letters are dated now, codes and holds made ahead end.
+    """
     with transaction() as session:
         clock.reset(session)
         now = clock.db_now(session)
-        ahead = update(ClinicSession).where(ClinicSession.status.in_(("running", "finished")))
-        session.execute(ahead.where(ClinicSession.starts_at > now).values(status="published"))
-        session.execute(
-            ahead.where(ClinicSession.starts_at <= now, ClinicSession.ends_at > now).values(status="running")
-        )
+        _put_sessions_back(session, now)
+        _date_letters(session, now)
+        _end_codes(session, now)
+        session.execute(delete(PeriodicRun).where(PeriodicRun.scheduled_for > now))
+        held = Appointment.status == "held", Appointment.created_at > now
+        of_place = select(Appointment.id).where(*held, Appointment.hospital_id == Place.hospital_id)
+        session.execute(update(Place).where(Place.appointment_id.in_(of_place)).values(held_until=now))
+        session.execute(update(Appointment).where(*held).values(held_until=now))
     return clock.db_now(db.session())
+
+
+def _end_codes(session: Session, now: datetime) -> None:
+    """A code of tomorrow would make today's "too soon": it ends, and counts as asked for a while ago."""
+    session.execute(
+        update(OneTimeCode)
+        .where(OneTimeCode.created_at > now)
+        .values(created_at=now - 2 * CODE_PAUSE, expires_at=now, ended_at=now)
+    )
+
+
+def _put_sessions_back(session: Session, now: datetime) -> None:
+    ahead = update(ClinicSession).where(ClinicSession.status.in_(("running", "finished")))
+    session.execute(ahead.where(ClinicSession.starts_at > now).values(status="published"))
+    session.execute(
+        ahead.where(ClinicSession.starts_at <= now, ClinicSession.ends_at > now).values(status="running")
+    )
+
+
+def _date_letters(session: Session, now: datetime) -> None:
+    """Sent letters are dated now; those put ahead of time and not yet sent go out now, reminders keep their time."""
+    session.execute(update(DemoLetter).where(DemoLetter.at > now).values(at=now))
+    session.execute(update(Message).where(Message.sent_at > now).values(sent_at=now))
+    at_once = Message.created_at > now, Message.status == "waiting", Message.kind.not_like("reminder%")
+    session.execute(update(Message).where(*at_once).values(due_at=now, next_at=now))
+    leased = Message.status == "sending", Message.lease_until > now + LEASE
+    session.execute(update(Message).where(*leased).values(lease_until=now, next_at=now))
 
 
 def moved_sentence() -> str:

@@ -28,25 +28,38 @@ from booking.staff.rules import Actor
 Accounts = dict[str, tuple[int, dict[str, int]]]
 
 COMING = (
-    ("陈静", "lisuzhen", "linlan-1", "心血管内科", 1, "最近爬楼梯胸口有点闷，想复查血压"),
-    ("陈静", "chenjing", "linlan-1", "风湿免疫科", 2, "早上手指发僵半个多小时，两个月了"),
-    ("陈静", "chenxiaoman", "linlan-1", "儿科", 4, ""),
-    ("周明", "zhouming", "linlan-univ", "骨科", 2, "打球崴脚两周，走路还疼"),
+    (
+        "陈静",
+        "lisuzhen",
+        "linlan-1",
+        ("心血管内科", "内分泌科", "神经内科", "消化内科"),
+        1,
+        "爬楼梯胸口有点闷，想复查血压",
+    ),
+    ("陈静", "chenjing", "linlan-1", ("风湿免疫科",), 2, "早上手指发僵半个多小时，两个月了"),
+    ("陈静", "chenxiaoman", "linlan-1", ("儿科",), 4, ""),
+    ("周明", "zhouming", "linlan-univ", ("骨科", "手外科"), 1, "打球崴脚两周，走路还疼"),
 )
-"""Account, patient, hospital, department, from how many days ahead, what troubles them."""
+"""Account, patient, hospital, departments, how many days ahead at least, what troubles them.
+
+Somebody has a visit tomorrow, whatever the day: moving the clock by a day then shows a reminder.
+"""
 
 PAST = (
-    ("陈静", "chenjing", "linlan-1", "眼科", "fulfilled"),
-    ("陈静", "lisuzhen", "linlan-1", "内分泌科", "fulfilled"),
-    ("陈静", "chenjing", "linlan-1", "消化内科", "cancelled"),
+    ("陈静", "lisuzhen", "linlan-1", "内分泌科", 1, "fulfilled"),
+    ("陈静", "chenjing", "linlan-1", "消化内科", 2, "cancelled"),
+    ("陈静", "chenjing", "linlan-1", "眼科", 4, "fulfilled"),
 )
+"""Account, patient, hospital, department, how many days ago at least, how it ended."""
 
 
 def add_visits(house: House, accounts: Accounts, today: date) -> None:
     """Book for the demo's accounts; whom the limits of the day refuse stays without."""
-    for name, patient, slug, department, days, complaint in COMING:
+    for name, patient, slug, departments, days, complaint in COMING:
         account_id, of = accounts[name]
-        _book(house, account_id, of[patient], slug, department, today + timedelta(days=days), complaint)
+        hospital_id = house.hospitals[slug]
+        of_departments = [house.departments[slug, one] for one in departments]
+        _book(hospital_id, account_id, of[patient], of_departments, today + timedelta(days=days), complaint)
     _add_past(house, accounts, today)
     with transaction() as session:  # the person who signs in is offered first, not the one booked for last
         for name, patient in (("陈静", "chenjing"), ("周明", "zhouming")):
@@ -57,25 +70,30 @@ def add_visits(house: House, accounts: Accounts, today: date) -> None:
 
 
 def _book(
-    house: House, account_id: int, patient_id: int, slug: str, department: str, first: date, complaint: str
+    hospital_id: int,
+    account_id: int,
+    patient_id: int,
+    departments: list[uuid.UUID],
+    first: date,
+    complaint: str,
 ) -> None:
-    hospital_id = house.hospitals[slug]
-    now = db_now(db.session())
+    """Book on the first day from `first` on, in the first of the departments that has a place that day."""
     actor = Actor("account", str(account_id), account_id=account_id)
-    of = house.departments[slug, department]
-    slots = [
-        one
-        for one in open_slots_of(hospital_id, now, department_id=of, limit=2000)
-        if one.local_date >= first
+    now = db_now(db.session())
+    offered = [
+        (slot.local_date, order, slot)
+        for order, department in enumerate(departments)
+        for slot in open_slots_of(hospital_id, now, department_id=department, limit=2000)
+        if slot.local_date >= first
     ]
-    for slot in slots[3:13:3] + slots[:3]:
+    for _day, _order, slot in sorted(offered, key=lambda one: (one[0], one[1], one[2].starts_at)):
         holder = uuid.uuid5(slot.slot_id, "demo").hex
         try:
             held = hold(hospital_id, slot.slot_id, holder=holder, actor=actor)
             confirm(
                 hospital_id, held.id, holder=holder, actor=actor, patient_id=patient_id, complaint=complaint
             )
-        except Refusal:  # taken or not allowed on this day: the next one
+        except Refusal:  # taken, or not allowed on this day: the next one
             continue
         return
 
@@ -83,11 +101,13 @@ def _book(
 def _add_past(house: House, accounts: Accounts, today: date) -> None:
     """Write visits of the past week that the verbs cannot make any more."""
     chance = Random(f"{today.isoformat()} visits")
-    for name, patient, slug, department, outcome in PAST:
+    for name, patient, slug, department, days, outcome in PAST:
         account_id, of = accounts[name]
         hospital_id = house.hospitals[slug]
         with transaction() as session:
-            seat = _past_seat(session, hospital_id, house.departments[slug, department], today)
+            seat = _past_seat(
+                session, hospital_id, house.departments[slug, department], today - timedelta(days=days)
+            )
             if seat is None:
                 continue
             book = Book(hospital_id, chance, codes={seat.session.local_date: _codes(session, seat)})
@@ -128,8 +148,8 @@ def _history(
     return steps, {"arrived_at": arrived_at, "queue_number": number}
 
 
-def _past_seat(session: Session, hospital_id: int, department_id: uuid.UUID, today: date) -> Seat | None:
-    """A place of the past week in that department that nobody had."""
+def _past_seat(session: Session, hospital_id: int, department_id: uuid.UUID, last: date) -> Seat | None:
+    """A place nobody had in that department, on the newest day up to `last`."""
     found = session.execute(
         select(Place.id, Slot, ClinicSession)
         .join(Slot, and_(Slot.hospital_id == Place.hospital_id, Slot.id == Place.slot_id))
@@ -146,9 +166,9 @@ def _past_seat(session: Session, hospital_id: int, department_id: uuid.UUID, tod
             Place.appointment_id.is_(None),
             Practice.department_id == department_id,
             ClinicSession.status == "finished",
-            ClinicSession.local_date < today,
+            ClinicSession.local_date <= last,
         )
-        .order_by(Slot.starts_at.desc(), Place.position)
+        .order_by(ClinicSession.local_date.desc(), Slot.starts_at, Place.position)
         .limit(1)
     ).first()
     if found is None:

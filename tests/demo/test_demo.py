@@ -17,17 +17,21 @@ import config
 from booking import clock
 from booking.app import create_app
 from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
+from booking.appointments.reserve import hold
 from booking.content.models import Answer, Article, ImportRun, Question
 from booking.db import Model, db, transaction
 from booking.demo import imported, load, moving
 from booking.directory.models import Campus, Department, Doctor, Hospital, Practice
 from booking.errors import BadInput
+from booking.notices.models import DemoLetter
 from booking.notices.service import send_due
 from booking.outbox import Message
 from booking.people.models import Account, Patient
+from booking.people.service import request_code
 from booking.schedule.models import ClinicSession, Place, Slot, Template
+from booking.schedule.queries import open_slots_of
 from booking.staff.models import StaffMember
-from booking.staff.rules import ROLES
+from booking.staff.rules import ROLES, Actor
 from booking.staff.service import sign_in_staff
 from tests import servers
 
@@ -460,6 +464,32 @@ def test_sessions_follow_the_clock_and_come_back_with_it(own_demo):
     at_real = moving.reset_clock()
     wrong = (ClinicSession.status.in_(("running", "finished")), ClinicSession.starts_at > at_real)
     assert count(ClinicSession, *wrong) == 0
+
+
+def test_what_was_done_ahead_of_time_waits_for_nothing_after_the_reset(own_demo):
+    db.session.execute(text("UPDATE demo_clock SET offset_seconds = 0"))
+    db.session.commit()
+    moving.advance_clock(timedelta(days=1))
+    request_code("13800130002")
+    send_due()
+    slot = free_slot()
+    held = hold(*slot, holder="ahead", actor=Actor("browser", "ahead"))
+    now = moving.reset_clock()
+    db.session.expire_all()
+    request_code("13800130002")  # not "too soon" because of a code of tomorrow
+    assert count(DemoLetter, DemoLetter.at > now) == 0
+    assert count(Message, Message.sent_at > now) == 0
+    assert db.session.get(Appointment, (held.hospital_id, held.id)).held_until <= now
+    place = db.session.scalars(select(Place).where(Place.appointment_id == held.id)).one()
+    assert place.held_until <= now
+
+
+def free_slot() -> tuple:
+    now = clock.db_now(db.session())
+    hospital_id, doctor_id = db.session.execute(
+        select(Doctor.hospital_id, Doctor.id).where(Doctor.slug == "chengmu")
+    ).one()
+    return hospital_id, open_slots_of(hospital_id, now, doctor_id=doctor_id)[0].slot_id
 
 
 def test_the_clock_is_not_moved_farther_than_the_schedule_reaches(within):
