@@ -20,7 +20,7 @@ from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
 from booking.refs import Key
 from booking.web import passes
-from booking.web.forms import CancelForm
+from booking.web.forms import REASONS, CancelForm
 from booking.web.session import account_id, actor_on, found, me, now, signed_in
 
 blueprint = Blueprint("appointments", __name__)
@@ -177,7 +177,8 @@ def cancel(appointment: Key) -> ResponseReturnValue:
         return _cancel_page(view, form)
     if not form.validate():
         return _cancel_page(view, form), 422
-    reason, key = form.reason.data, form.request_key.data or None
+    reason = str(dict(REASONS)[form.reason.data]) if form.reason.data else ""
+    key = form.request_key.data or None
     try:
         cancel_appointment(
             *appointment, actor=actor_on(appointment, owner=is_owner(view)), reason=reason, key=key

@@ -11,6 +11,7 @@ from stdnum.iso7064 import mod_11_10
 
 from booking.appointments.models import Appointment
 from booking.db import db
+from booking.notices.service import send_due
 from booking.refs import ref
 from tests import factory
 from tests.doors.visitor import Visitor, hidden, title
@@ -304,7 +305,7 @@ def test_cancelling_says_what_it_means_and_is_recorded(app, session, person, pat
     assert patient_visitor.post(f"{detail}/cancel", reason="").status_code == 303  # a repeat changes nothing
     with app.app_context():
         row = db.session.scalars(select(Appointment).where(Appointment.status == "cancelled")).one()
-        assert (row.cancelled_by, row.cancelled_late, row.cancel_reason) == ("patient", False, "time")
+        assert (row.cancelled_by, row.cancelled_late, row.cancel_reason) == ("patient", False, "时间不合适")
 
 
 def test_cancelling_after_the_deadline_is_possible_and_recorded_as_late(
@@ -373,6 +374,16 @@ def test_calendar_slip_and_lists(session, person, patient_visitor):
     assert "下一次就诊" in mine.text and detail in mine.text
     assert detail in patient_visitor.get("/").text
     assert "还没有预约" in patient_visitor.get("/me/appointments?tab=cancelled").text
+
+
+def test_the_letter_of_a_booking_is_on_the_messages_page(app, session, person, patient_visitor):
+    detail = book(patient_visitor, session, person).headers["Location"].split("?")[0]
+    with app.app_context():
+        send_due("test")
+    page = patient_visitor.get("/me/messages")
+    assert "预约成功" in page.text and detail in page.text and "全部标为已读" in page.text
+    assert patient_visitor.post("/me/messages/read").status_code == 303
+    assert "全部标为已读" not in patient_visitor.get("/me/messages").text
 
 
 def test_large_print_holds_ten_minutes(app, session, visitor):
