@@ -90,13 +90,18 @@ def hold(
                 raise
             if not left:
                 raise TooManyHolds() from problem
-        except SlotFull as full:
-            full.facts["alternatives"] = nearest(
-                hospital_id,
-                db_now(db.session()),
-                around=full.facts["starts_at"],
-                doctor_id=full.facts["doctor_id"],
-            )
+        except (SlotFull, TooManyHolds, SignInFirst) as refusal:
+            # it may be the other half of a double click that took the seat or the last place: then its hold is ours
+            mine = _live_hold(db.session(), hospital_id, holder, slot_id)
+            if mine is not None:
+                return mine
+            if isinstance(refusal, SlotFull):
+                refusal.facts["alternatives"] = nearest(
+                    hospital_id,
+                    db_now(db.session()),
+                    around=refusal.facts["starts_at"],
+                    doctor_id=refusal.facts["doctor_id"],
+                )
             raise
     raise AssertionError("unreachable")
 

@@ -48,7 +48,8 @@ def stop_session(
     if not reason:
         raise BadInput("请填写停诊原因", errors={"reason": "请填写停诊原因，患者会看到"})
     with transaction() as session:
-        clinic = session.get(ClinicSession, (hospital_id, session_id), with_for_update=True)
+        # FOR NO KEY UPDATE: a hold that has its place must not wait here for us while we wait for that place
+        clinic = session.get(ClinicSession, (hospital_id, session_id), with_for_update={"key_share": True})
         if clinic is None:
             raise NotFound("没有找到这个班次。")
         if clinic.status == "stopped":
@@ -164,7 +165,7 @@ def reopen_session(hospital_id: int, session_id: uuid.UUID, *, actor: Actor) -> 
     """
     ensure_may(actor, "reopen_session", hospital_id)
     with transaction() as session:
-        clinic = session.get(ClinicSession, (hospital_id, session_id), with_for_update=True)
+        clinic = session.get(ClinicSession, (hospital_id, session_id), with_for_update={"key_share": True})
         if clinic is None:
             raise NotFound("没有找到这个班次。")
         now = db_now(session)

@@ -498,7 +498,7 @@ def publish(hospital_id: int, session_ids: Iterable[uuid.UUID], *, actor: Actor)
             ClinicSession.id.in_(list(session_ids)),
             ClinicSession.status == "draft",
         )
-        ready = list(session.scalars(drafts.order_by(ClinicSession.id).with_for_update()))
+        ready = list(session.scalars(drafts.order_by(ClinicSession.id).with_for_update(key_share=True)))
         if not ready:
             return 0
         session.execute(
