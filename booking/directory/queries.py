@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
 
 from booking.db import db
 from booking.directory.models import Campus, Department, Doctor, Hospital, Practice, Specialty
@@ -113,19 +113,22 @@ def doctor_cards(keys: Iterable[Key]) -> dict[Key, DoctorCard]:
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return {}
+    cards = _cards(_among(Doctor.hospital_id, Doctor.id, wanted))
+    return {key: cards[key] for key in wanted if key in cards}
+
+
+def _cards(those: ColumnElement[bool]) -> dict[Key, DoctorCard]:
+    """Return doctors with hospital and practices, in no order. Two queries."""
     rows = db.session.execute(
-        select(Doctor, Hospital)
-        .join(Hospital, Hospital.id == Doctor.hospital_id)
-        .where(_among(Doctor.hospital_id, Doctor.id, wanted))
+        select(Doctor, Hospital).join(Hospital, Hospital.id == Doctor.hospital_id).where(those)
     ).all()
-    places = _practices(wanted)
-    cards = {
+    places = _practices([(doctor.hospital_id, doctor.id) for doctor, _ in rows]) if rows else {}
+    return {
         (doctor.hospital_id, doctor.id): _doctor_card(
             doctor, hospital, places.get((doctor.hospital_id, doctor.id), [])
         )
         for doctor, hospital in rows
     }
-    return {key: cards[key] for key in wanted if key in cards}
 
 
 def _among(hospital: Any, key: Any, wanted: Sequence[Key]) -> ColumnElement[bool]:
@@ -155,7 +158,20 @@ def _doctor_card(doctor: Doctor, hospital: Hospital, practices: Sequence[Practic
 
 def _practices(wanted: Sequence[Key]) -> dict[Key, list[PracticeView]]:
     rows = db.session.execute(
-        select(Practice, Department, Campus, Specialty.slug, Specialty.has_clinic)
+        select(
+            Practice.hospital_id,
+            Practice.doctor_id,
+            Practice.id,
+            Department.id,
+            Department.name,
+            Department.specialty_id,
+            func.coalesce(Specialty.slug, ""),
+            Campus.id,
+            Campus.name,
+            Campus.slug,
+            and_(Department.has_clinic, func.coalesce(Specialty.has_clinic, True)),
+            Department.sensitive,
+        )
         .join(
             Department,
             (Department.hospital_id == Practice.hospital_id) & (Department.id == Practice.department_id),
@@ -166,30 +182,14 @@ def _practices(wanted: Sequence[Key]) -> dict[Key, list[PracticeView]]:
         .order_by(Practice.position, Campus.position, Practice.id)
     )
     found: dict[Key, list[PracticeView]] = {}
-    for practice, department, campus, slug, has_clinic in rows:
-        found.setdefault((practice.hospital_id, practice.doctor_id), []).append(
-            PracticeView(
-                practice.id,
-                department.id,
-                department.name,
-                department.specialty_id,
-                slug or "",
-                campus.id,
-                campus.name,
-                campus.slug,
-                department.has_clinic and has_clinic is not False,
-                department.sensitive,
-            )
-        )
+    for hospital_id, doctor_id, *place in rows:  # in the order of PracticeView's fields
+        found.setdefault((hospital_id, doctor_id), []).append(PracticeView(*place))
     return found
 
 
 def doctor(slug: str) -> DoctorCard | None:
-    """Return the active doctor of a URL word. Three queries."""
-    found = db.session.execute(
-        select(Doctor.hospital_id, Doctor.id).where(Doctor.slug == slug, Doctor.active)
-    ).one_or_none()
-    return next(iter(doctor_cards([(found[0], found[1])]).values()), None) if found else None
+    """Return the active doctor of a URL word. Two queries."""
+    return next(iter(_cards((Doctor.slug == slug) & Doctor.active).values()), None)
 
 
 def doctor_keys(narrow: DoctorFilter, limit: int | None = None) -> list[Key]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, tuple_, union_all
 
 from booking.clock import local
 from booking.db import db
@@ -157,47 +157,42 @@ def _open_slots(now: datetime) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _named(rows: Sequence[Any]) -> list[OpenSlot]:
-    """Put the names of kind, part of day and campus to rows of `_open_slots`, one query for each table."""
-    if not rows:
-        return []
-    hospitals = {row.hospital_id for row in rows}
-    kinds = {
-        row.id: row.name
-        for row in db.session.scalars(select(ClinicKind).where(ClinicKind.hospital_id.in_(hospitals)))
-    }
-    parts = {
-        row.id: row.name
-        for row in db.session.scalars(select(DayPart).where(DayPart.hospital_id.in_(hospitals)))
-    }
-    practised = {row.practice_id for row in rows}
-    campuses = {
-        practice_id: name
-        for practice_id, name in db.session.execute(
-            select(Practice.id, Campus.name)
-            .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
-            .where(Practice.hospital_id.in_(hospitals), Practice.id.in_(practised))
+def _with_names(found: Subquery) -> Select[*tuple[Any, ...]]:
+    """Put the names of kind, part of day and campus to rows that came from `_open_slots`, in the same statement."""
+    return (
+        select(
+            found,
+            ClinicKind.name.label("kind"),
+            DayPart.name.label("part"),
+            Campus.name.label("campus"),
         )
-    }
-    return [
-        OpenSlot(
-            row.hospital_id,
-            row.slot_id,
-            row.session_id,
-            row.doctor_id,
-            row.local_date,
-            row.starts_local,
-            row.ends_local,
-            row.starts_at,
-            row.left,
-            row.fee_cents,
-            kinds[row.clinic_kind_id],
-            parts[row.day_part_id],
-            campuses[row.practice_id],
-            row.room,
+        .join(
+            ClinicKind,
+            and_(ClinicKind.hospital_id == found.c.hospital_id, ClinicKind.id == found.c.clinic_kind_id),
         )
-        for row in rows
-    ]
+        .join(DayPart, and_(DayPart.hospital_id == found.c.hospital_id, DayPart.id == found.c.day_part_id))
+        .join(Practice, and_(Practice.hospital_id == found.c.hospital_id, Practice.id == found.c.practice_id))
+        .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
+    )
+
+
+def _open_slot(row: Any) -> OpenSlot:
+    return OpenSlot(
+        row.hospital_id,
+        row.slot_id,
+        row.session_id,
+        row.doctor_id,
+        row.local_date,
+        row.starts_local,
+        row.ends_local,
+        row.starts_at,
+        row.left,
+        row.fee_cents,
+        row.kind,
+        row.part,
+        row.campus,
+        row.room,
+    )
 
 
 def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> dict[DoctorKey, NextOpen]:
@@ -218,10 +213,9 @@ def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> di
         order_by=(case((ranked.c.turn > 2, 1), else_=0), ranked.c.starts_at),
     )
     placed = select(ranked, order.label("place")).subquery()
-    rows = db.session.execute(
-        select(placed).where(placed.c.place <= limit).order_by(placed.c.starts_at)
-    ).all()
-    for row, slot in zip(rows, _named(rows), strict=True):
+    rows = _with_names(placed).where(placed.c.place <= limit).order_by(placed.c.starts_at)
+    for row in db.session.execute(rows):
+        slot = _open_slot(row)
         found = result[(slot.hospital_id, slot.doctor_id)]
         if not found.slots:
             found.session_left = row.session_left
@@ -234,8 +228,10 @@ def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> di
 
 
 def _say_why(keys: list[DoctorKey], result: dict[DoctorKey, NextOpen], now: datetime) -> None:
+    released = func.max(case((ClinicSession.release_at <= now, 1), else_=0))
+    later = func.min(case((ClinicSession.release_at > now, ClinicSession.release_at)))
     ahead = (
-        select(ClinicSession.hospital_id, ClinicSession.doctor_id, func.min(ClinicSession.release_at))
+        select(ClinicSession.hospital_id, ClinicSession.doctor_id, released, later)
         .where(
             tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(keys),
             ClinicSession.status.in_(SELLING),
@@ -243,12 +239,10 @@ def _say_why(keys: list[DoctorKey], result: dict[DoctorKey, NextOpen], now: date
         )
         .group_by(ClinicSession.hospital_id, ClinicSession.doctor_id)
     )
-    released = {(row[0], row[1]) for row in db.session.execute(ahead.where(ClinicSession.release_at <= now))}
-    for hospital_id, doctor_id, release_at in db.session.execute(ahead.where(ClinicSession.release_at > now)):
-        result[(hospital_id, doctor_id)].release_at = release_at
-        result[(hospital_id, doctor_id)].state = "later"
-    for key in released:
-        result[key].state = "full"
+    for hospital_id, doctor_id, is_released, release_at in db.session.execute(ahead):
+        found = result[(hospital_id, doctor_id)]
+        found.release_at = release_at
+        found.state = "full" if is_released else "later"
 
 
 def nearest(
@@ -269,14 +263,12 @@ def nearest(
             Practice.hospital_id == hospital_id, Practice.department_id == department_id
         )
         query = query.where(ClinicSession.practice_id.in_(in_department))
-    after = db.session.execute(
-        query.where(Slot.starts_at >= around).order_by(Slot.starts_at).limit(limit)
-    ).all()
-    before = db.session.execute(
-        query.where(Slot.starts_at < around).order_by(Slot.starts_at.desc()).limit(limit)
-    ).all()
-    close = sorted([*after, *before], key=lambda row: abs(row.starts_at - around))[:limit]
-    return _named(sorted(close, key=lambda row: row.starts_at))
+    after = query.where(Slot.starts_at >= around).order_by(Slot.starts_at).limit(limit).subquery()
+    before = query.where(Slot.starts_at < around).order_by(Slot.starts_at.desc()).limit(limit).subquery()
+    both = union_all(_with_names(after), _with_names(before))
+    found = [_open_slot(row) for row in db.session.execute(both)]
+    close = sorted(found, key=lambda slot: (abs(slot.starts_at - around), slot.starts_at < around))[:limit]
+    return sorted(close, key=lambda slot: slot.starts_at)
 
 
 def open_slots_of(
