@@ -244,19 +244,25 @@ def check_patient(
     )
 
 
-def _ensure_consents(facts: PatientFacts, consent_id: bool, consent_health: bool) -> list[str]:
-    errors = {}
-    if facts.id_number and not consent_id:
-        errors["consent_id"] = "请勾选同意，否则不能保存证件号码"
+def _with_consents(
+    given: dict[str, Any], consent_id: bool, consent_health: bool
+) -> tuple[PatientFacts, list[str]]:
+    """Return the checked facts and the kinds of consent given; every wrong field and missing consent in one refusal."""
+    missing = {}
+    if given["id_type"] != "none" and not consent_id:
+        missing["consent_id"] = "请勾选同意，否则不能保存证件号码"
     if not consent_health:
-        errors["consent_health"] = "请勾选同意，否则不能为这位就诊人预约"
-    if errors:
-        raise BadInput("有几处需要修改。", errors=errors)
-    return [
-        *(["id_number"] if facts.id_number else []),
-        "health_data",
-        *(["guardian"] if facts.guardian_name else []),
-    ]
+        missing["consent_health"] = "请勾选同意，否则不能为这位就诊人预约"
+    try:
+        facts = check_patient(**given, today=today_at_home())
+    except BadInput as refused:
+        refused.facts["errors"] |= missing
+        raise
+    if missing:
+        raise BadInput("有几处需要修改。", errors=missing)
+    id_kind = ["id_number"] if facts.id_number else []
+    guardian_kind = ["guardian"] if facts.guardian_name else []
+    return facts, [*id_kind, "health_data", *guardian_kind]
 
 
 def _columns(facts: PatientFacts) -> dict[str, Any]:
@@ -287,8 +293,7 @@ def add_patient(account_id: int, *, consent_id: bool, consent_health: bool, **gi
     Somebody this account removed before is the same patient again, known by the ID number. Raises BadInput(errors),
     TooManyPatients, and PatientKnown when this account already has that ID number.
     """
-    facts = check_patient(**given, today=today_at_home())
-    kinds = _ensure_consents(facts, consent_id, consent_health)
+    facts, kinds = _with_consents(given, consent_id, consent_health)
     columns = _columns(facts)
     try:
         with transaction() as session:
@@ -377,8 +382,7 @@ def change_patient(
     Consents to what is no longer kept are withdrawn. Raises NotFound for somebody else's patient, BadInput(errors), and
     PatientKnown when another patient of this account has that ID number.
     """
-    facts = check_patient(**given, today=today_at_home())
-    kinds = _ensure_consents(facts, consent_id, consent_health)
+    facts, kinds = _with_consents(given, consent_id, consent_health)
     columns = _columns(facts)
     with transaction() as session:
         now = db_now(session)
