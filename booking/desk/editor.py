@@ -95,7 +95,7 @@ def of_session(
     conflict: dict[str, Any] | None = None,
 ) -> Panel:
     """Return the editor of a session; `form` None means filled with what is stored."""
-    row = detail.session
+    row, idle = detail.session, form is None
     changeable = can("change_session") and row.status in CHANGEABLE and row.ends_at > at.now
     if form is None:
         form = SessionForm(formdata=None)
@@ -106,6 +106,8 @@ def of_session(
     own: dict[str, Any] = {"session_id": row.id}
     view = {
         "id": row.id.hex,
+        "date": row.local_date.isoformat(),
+        "idle": idle,
         "doctor": detail.practice.doctor,
         "heading": f"{detail.practice.doctor}·{wording.weekday(row.local_date)}{detail.part}",
         "date_label": wording.day_long(row.local_date),
@@ -143,6 +145,7 @@ def of_new(
     form.back.data = back
     view = {
         "id": None,
+        "idle": False,
         "heading": _("单次加开"),
         "date_label": _("只加这一次，不改模板"),
         "facts_label": "",

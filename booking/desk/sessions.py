@@ -114,10 +114,10 @@ def edit(session_id: uuid.UUID) -> ResponseReturnValue:
 def _conflict(session_id: uuid.UUID, form: SessionForm, back: str, refusal: Conflict) -> str:
     """Show theirs beside yours; saving again from here knows of theirs and replaces it."""
     at, detail = house(), session_detail(hospital_id(), session_id)
-    compared = editor.compare(form, detail.session, at)
+    compared = {"text": refusal.text, **editor.compare(form, detail.session, at)}
     form.version.data = str(detail.session.version)
     panel = editor.of_session(detail, at, back=back, form=form, conflict=compared)
-    return _page(panel, labels.problems(refusal))
+    return _page(panel)
 
 
 def _start(form: NewSessionForm, at: House) -> None:
@@ -147,7 +147,7 @@ def _page(panel: Panel, problems: list[dict[str, Any]] | None = None) -> str:
     row_id = panel.view["id"]
     day_url = ""
     if row_id and can("read_day"):
-        day_url = url_for("desk.day.day", session=row_id)
+        day_url = url_for("desk.day.day", date=panel.view["date"], session=row_id)
     return render_template(
         "staff/session.html",
         s=panel.view,

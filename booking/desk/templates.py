@@ -324,6 +324,7 @@ def _preview(plan: Generated, at: House) -> dict[str, Any]:
                 "hours": f"{wording.clock(one.template.starts_local)}–{wording.clock(one.template.ends_local)}",
                 "what_label": OUTCOMES[one.outcome][0] + (f"（{one.note}）" if one.note else ""),
                 "tone": OUTCOMES[one.outcome][1],
+                "same": one.outcome == "same",
             }
             for one in planned
         ],
