@@ -116,7 +116,7 @@ def _heading(found: SessionDetail, at: House) -> dict[str, Any]:
 
 def _person(line: DayLine) -> dict[str, Any]:
     label, tone = labels.APPOINTMENT[line.status]
-    reach = (_("短信和站内消息"), "ok") if line.phone_tail else (_("只能打电话"), "stop")
+    reach = (_("短信"), "ok") if line.phone_tail else (_("只能打电话"), "stop")
     return {
         "name_masked": line.patient_masked,
         "age_label": "" if line.patient_age is None else _("%(n)s 岁", n=line.patient_age),
@@ -144,7 +144,7 @@ def _letter(first: DayLine | None, form: StopForm, at: House) -> dict[str, str]:
 
 def _done(session_id: uuid.UUID, found: SessionDetail, at: House) -> dict[str, Any]:
     rows = []
-    counts = {"reached": 0, "on_the_way": 0, "call": 0}
+    counts = {"reached": 0, "accepted": 0, "leaving": 0, "call": 0}
     for line in stopped_people(hospital_id(), session_id):
         letters = [one for one in messages_about(hospital_id(), line.id) if one.kind == "stopped"]
         state, label, tone = _outcome(letters)
@@ -167,7 +167,8 @@ def _done(session_id: uuid.UUID, found: SessionDetail, at: House) -> dict[str, A
         "counts": [
             (_("受影响"), len(rows), ""),
             (_("已送达"), counts["reached"], "ok"),
-            (_("已通知，等回执"), counts["on_the_way"], ""),
+            (_("已通知，等回执"), counts["accepted"], ""),
+            (_("正在通知"), counts["leaving"], ""),
             (_("待电话"), counts["call"], "stop" if counts["call"] else ""),
         ],
     }
@@ -180,6 +181,8 @@ def _outcome(letters: list[LetterState]) -> tuple[str, str, str]:
     states = {one.status for one in outside}
     if "delivered" in states:
         return "reached", _("已送达"), "ok"
-    if states & {"waiting", "sending", "accepted"}:
-        return "on_the_way", _("已通知"), "soon"
+    if "accepted" in states:
+        return "accepted", _("已通知"), "ok"
+    if states & {"waiting", "sending"}:
+        return "leaving", _("正在通知"), "soon"
     return "call", _("待电话"), "stop"

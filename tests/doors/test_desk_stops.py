@@ -59,7 +59,7 @@ def test_the_deed_cancels_tells_and_shows_what_became_of_the_letters(at, schedul
     assert answer.status_code == 303
     shown = text_of(scheduler.get(answer.headers["Location"]))
     assert "已停诊，正在通知 2 人" in shown
-    assert "受影响 2" in shown and "已通知，等回执 2" in shown and "待电话 0" in shown
+    assert "受影响 2" in shown and "正在通知 2" in shown and "待电话 0" in shown
     assert "外出会诊" in shown and "院内会诊安排" in shown and "李*禾" in shown
     row = stored(ClinicSession, at.id, there.id)
     assert (row.status, row.stopped_count, row.changed_by) == ("stopped", 2, "何予")
@@ -75,6 +75,17 @@ def test_the_deed_cancels_tells_and_shows_what_became_of_the_letters(at, schedul
     assert "没有重复通知" in text_of(scheduler.get(path))
     db.session.rollback()
     assert len(db.session.scalars(select(Message).where(Message.kind == "stopped")).all()) == counted
+
+
+def test_accepted_is_not_yet_delivered(at, scheduler, there):
+    path = f"/staff/sessions/{there.id}/stop"
+    scheduler.post(path, {"act": "stop", "reason_public": "外出会诊"})
+    for status, words in (("accepted", "已通知，等回执 2"), ("delivered", "已送达 2")):
+        db.session.rollback()
+        for letter in db.session.scalars(select(Message).where(Message.kind == "stopped")):
+            letter.status = status
+        db.session.commit()
+        assert words in text_of(scheduler.get(path))
 
 
 def test_letters_that_failed_are_for_the_telephone(at, scheduler, there):
