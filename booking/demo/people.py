@@ -106,6 +106,7 @@ def _add_patient(
         account_id,
         consent_id=True,
         consent_health=True,
+        consent_guardian=guardian is not None,
         name=row["name"],
         id_type="resident",
         id_number=row["id_no"],

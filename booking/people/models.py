@@ -40,6 +40,7 @@ class OneTimeCode(Model):
             postgresql_where=text("ended_at IS NULL"),
         ),
         Index("ix_one_time_code_created", "created_at"),
+        {"sqlite_autoincrement": True},  # a letter names its code by id: an id must never come back
     )
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     phone: Mapped[str] = mapped_column(Sealed)

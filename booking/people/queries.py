@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, func, select
 
 from booking.clock import db_now, local
 from booking.db import db
@@ -46,29 +48,36 @@ def account(account_id: int) -> Account | None:
     return db.session.get(Account, account_id)
 
 
-def patients_of(account_id: int) -> list[PatientView]:
-    """Return the patients of an account: the one last booked for first, then in the order they were added."""
-    today = local(db_now(db.session()), HOME_ZONE).date()
-    last = db.session.scalar(select(Account.last_patient_id).where(Account.id == account_id))
-    rows = db.session.execute(
-        select(Patient, PatientLink)
-        .join(PatientLink, PatientLink.patient_id == Patient.id)
-        .where(PatientLink.account_id == account_id, PatientLink.ended_at.is_(None))
-        .order_by(PatientLink.created_at, Patient.id)
-    ).all()
-    given = {
-        patient_id: given_at
-        for patient_id, given_at in db.session.execute(
-            select(Consent.patient_id, Consent.given_at).where(
-                Consent.account_id == account_id,
-                Consent.kind == "health_data",
-                Consent.withdrawn_at.is_(None),
-            )
+@cache
+def _patients_query() -> Select[*tuple[Any, ...]]:
+    """The patients of `account` with their relation, the one last booked for, and when the consent was given."""
+    given = (
+        select(func.max(Consent.given_at))
+        .where(
+            Consent.account_id == PatientLink.account_id,
+            Consent.patient_id == PatientLink.patient_id,
+            Consent.kind == "health_data",
+            Consent.withdrawn_at.is_(None),
         )
-    }
+        .scalar_subquery()
+    )
+    return (
+        select(Patient, PatientLink.relation, Account.last_patient_id, given)
+        .join(PatientLink, PatientLink.patient_id == Patient.id)
+        .join(Account, Account.id == PatientLink.account_id)
+        .where(PatientLink.account_id == bindparam("account"), PatientLink.ended_at.is_(None))
+        .order_by(PatientLink.created_at, Patient.id)
+    )
+
+
+def patients_of(account_id: int, now: datetime | None = None) -> list[PatientView]:
+    """Return the patients of an account: the one last booked for first, then in the order they were added. One query."""
+    today = local(now or db_now(db.session()), HOME_ZONE).date()
     views = [
-        _view(patient, link.relation, today, patient.id == last, given.get(patient.id))
-        for patient, link in rows
+        _view(patient, relation, today, patient.id == last, given_at)
+        for patient, relation, last, given_at in db.session.execute(
+            _patients_query(), {"account": account_id}
+        )
     ]
     return sorted(views, key=lambda view: not view.is_last)
 

@@ -245,7 +245,7 @@ def check_patient(
 
 
 def _with_consents(
-    given: dict[str, Any], consent_id: bool, consent_health: bool
+    given: dict[str, Any], consent_id: bool, consent_health: bool, consent_guardian: bool
 ) -> tuple[PatientFacts, list[str]]:
     """Return the checked facts and the kinds of consent given; every wrong field and missing consent in one refusal."""
     missing = {}
@@ -258,6 +258,8 @@ def _with_consents(
     except BadInput as refused:
         refused.facts["errors"] |= missing
         raise
+    if facts.guardian_name and not consent_guardian:
+        missing["consent_guardian"] = f"未满 {GUARDIAN_UNDER} 岁需监护人同意，请勾选"
     if missing:
         raise BadInput("有几处需要修改。", errors=missing)
     id_kind = ["id_number"] if facts.id_number else []
@@ -287,13 +289,15 @@ def today_at_home() -> date:
 
 
 @retried
-def add_patient(account_id: int, *, consent_id: bool, consent_health: bool, **given: Any) -> Patient:
+def add_patient(
+    account_id: int, *, consent_id: bool, consent_health: bool, consent_guardian: bool = False, **given: Any
+) -> Patient:
     """Add a patient to an account, with the consents as given; `given` are the fields of `check_patient`.
 
     Somebody this account removed before is the same patient again, known by the ID number. Raises BadInput(errors),
     TooManyPatients, and PatientKnown when this account already has that ID number.
     """
-    facts, kinds = _with_consents(given, consent_id, consent_health)
+    facts, kinds = _with_consents(given, consent_id, consent_health, consent_guardian)
     columns = _columns(facts)
     try:
         with transaction() as session:
@@ -375,14 +379,20 @@ def _link(session: Session, account_id: int, patient_id: int) -> PatientLink:
 
 @retried
 def change_patient(
-    account_id: int, patient_id: int, *, consent_id: bool, consent_health: bool, **given: Any
+    account_id: int,
+    patient_id: int,
+    *,
+    consent_id: bool,
+    consent_health: bool,
+    consent_guardian: bool = False,
+    **given: Any,
 ) -> Patient:
     """Change a patient this account books for. A verified ID number cannot be changed here.
 
     Consents to what is no longer kept are withdrawn. Raises NotFound for somebody else's patient, BadInput(errors), and
     PatientKnown when another patient of this account has that ID number.
     """
-    facts, kinds = _with_consents(given, consent_id, consent_health)
+    facts, kinds = _with_consents(given, consent_id, consent_health, consent_guardian)
     columns = _columns(facts)
     with transaction() as session:
         now = db_now(session)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from booking.clock import db_now
-from booking.db import broken_constraint, db, retried, transaction
+from booking.db import broken_constraint, db, end_read, retried, transaction
 from booking.directory.models import Doctor, Hospital
 from booking.errors import BadInput, TooMany
 from booking.staff.models import StaffMember
@@ -78,42 +78,50 @@ def add_staff(
     return member
 
 
-@retried
 def sign_in_staff(login: str, password: str) -> StaffMember:
     """Return the staff member of `username@hospital-slug` when the password is right.
 
     Raises BadInput with one sentence for every mismatch, TooMany(seconds) while the sign-in is closed: after three wrong
-    passwords in a row it stays closed for 10 s, doubling up to 15 minutes.
+    passwords in a row it stays closed for 10 s, doubling up to 15 minutes. The slow comparison runs outside of any
+    transaction; what it found is recorded in one that looks again whether the sign-in was closed meanwhile.
     """
     username, _, slug = login.strip().lower().partition("@")
-    refusal: BadInput | TooMany | None = None
+    known = db.session.execute(
+        select(StaffMember.hospital_id, StaffMember.id, StaffMember.password_hash)
+        .join(Hospital, Hospital.id == StaffMember.hospital_id)
+        .where(Hospital.slug == slug[:64], StaffMember.username == username[:40])
+    ).first()
+    end_read()
+    right = _matches(known.password_hash if known else _nobody, password)
+    if known is None:
+        raise BadInput(WRONG, errors={"password": WRONG})
+    fresh = (
+        _hasher.hash(_secret(password)) if right and _hasher.check_needs_rehash(known.password_hash) else None
+    )
+    return _record_sign_in(known.hospital_id, known.id, known.password_hash, right, fresh)
+
+
+@retried
+def _record_sign_in(
+    hospital_id: int, staff_id: uuid.UUID, compared: str, right: bool, fresh: str | None
+) -> StaffMember:
     with transaction() as session:
+        member = session.get_one(StaffMember, (hospital_id, staff_id), with_for_update=True)
         now = db_now(session)
-        member = session.scalars(
-            select(StaffMember)
-            .join(Hospital, Hospital.id == StaffMember.hospital_id)
-            .where(Hospital.slug == slug[:64], StaffMember.username == username[:40])
-            .with_for_update(of=StaffMember)
-        ).first()
-        if member is not None and member.locked_until and member.locked_until > now:
+        if member.locked_until and member.locked_until > now:
             seconds = math.ceil((member.locked_until - now).total_seconds())
             raise TooMany("连续输错太多次，请 %(seconds)s 秒后再试。", seconds=seconds)
-        if not _matches(member.password_hash if member else _nobody, password) or member is None:
-            if member is not None:
-                member.failures += 1
-                delay = delay_after(member.failures)
-                member.locked_until = now + delay if delay else None
-            refusal = BadInput(WRONG, errors={"password": WRONG})
-        elif not member.active:
-            refusal = BadInput(WRONG, errors={"password": WRONG})
-        else:
+        welcome = right and member.active and member.password_hash == compared
+        if welcome:
             member.failures, member.locked_until, member.signed_in_at = 0, None, now
-            if _hasher.check_needs_rehash(member.password_hash):
-                member.password_hash = _hasher.hash(_secret(password))
+            member.password_hash = fresh or member.password_hash
+        elif not right:
+            member.failures += 1
+            delay = delay_after(member.failures)
+            member.locked_until = now + delay if delay else None
         session.flush()
-    if refusal is not None:
-        raise refusal
-    assert member is not None
+    if not welcome:
+        raise BadInput(WRONG, errors={"password": WRONG})
     return member
 
 

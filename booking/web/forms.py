@@ -161,6 +161,7 @@ class PatientForm(FlaskForm):
         validate_choice=False,
     )
     consent_id = BooleanField(_l("同意保存姓名和证件号码"))
+    consent_guardian = BooleanField(_l("我是监护人，同意为这个孩子预约并保存上面的信息"))
     consent_health = BooleanField(_l("同意把预约和病情说明交给接诊医院"))
 
 

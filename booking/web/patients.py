@@ -118,7 +118,7 @@ def _with_choice(path: str, patient: int) -> str:
 
 
 PLAIN = ("name", "id_type", "id_number", "sex", "phone", "relation", "guardian_name", "guardian_phone")
-MORE = ("guardian_relation", "consent_id", "consent_health")
+MORE = ("guardian_relation", "consent_id", "consent_health", "consent_guardian")
 
 
 def _values(form: PatientForm) -> dict[str, Any]:
@@ -159,6 +159,7 @@ def _stored(kept: PatientView) -> dict[str, Any]:
         "guardian_relation": kept.guardian_relation,
         "consent_id": bool(kept.id_number and kept.consented_at),
         "consent_health": bool(kept.consented_at),
+        "consent_guardian": bool(kept.guardian_name and kept.consented_at),
     }
 
 

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_one_time_code")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_one_time_code_created", "one_time_code", ["created_at"], unique=False)
     op.create_index(

@@ -376,8 +376,17 @@ def child_form(**changes):
         guardian_name="陈小静",
         guardian_phone="13800130501",
         guardian_relation="parent",
+        consent_guardian=True,
         **changes,
     )
+
+
+def test_a_child_is_not_stored_without_the_guardians_own_consent():
+    who = factory.account()
+    with pytest.raises(BadInput) as refused:
+        add_patient(who.id, **child_form() | {"consent_guardian": False})
+    assert refused.value.facts["errors"] == {"consent_guardian": "未满 14 岁需监护人同意，请勾选"}
+    assert count(Patient) == 0
 
 
 def test_somebody_under_fourteen_has_a_guardian(now):
