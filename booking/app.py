@@ -33,7 +33,10 @@ def _render_type(kind: str, item: object, _autogen: object) -> str | bool:
 
 
 migrate = Migrate(
-    directory=str(config.ROOT / "migrations"), render_item=_render_type, render_as_batch=False, compare_type=False
+    directory=str(config.ROOT / "migrations"),
+    render_item=_render_type,
+    render_as_batch=False,
+    compare_type=False,
 )
 
 

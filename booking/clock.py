@@ -15,7 +15,9 @@ _SQLITE = text(
     "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now'), (SELECT offset_seconds FROM demo_clock WHERE id = 1 AND :movable)"
 )
 _MOVE = text("UPDATE demo_clock SET offset_seconds = offset_seconds + :by WHERE id = 1")
-_CREATE = text("INSERT INTO demo_clock (id, offset_seconds) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM demo_clock)")
+_CREATE = text(
+    "INSERT INTO demo_clock (id, offset_seconds) SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM demo_clock)"
+)
 
 movable = False
 """Set once by create_app from `DEMO`; a production process never reads the offset row."""

@@ -64,3 +64,4 @@ def remove_old() -> None:
         outbox.remove_old()
         people.remove_old()
         keys.remove_old_keys()
+        notices.remove_old()

@@ -7,16 +7,18 @@ import random
 import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from time import monotonic
 
 from flask import current_app
 from flask_babel import force_locale
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from booking.appointments.queries import AppointmentView, appointment
 from booking.clock import db_now
 from booking.db import db, transaction
 from booking.notices import letters
+from booking.notices.models import DemoLetter
 from booking.notices.rules import next_try
 from booking.notices.senders import Permanent, Rendered, Sender, Temporary, sender_for
 from booking.outbox import LEASE, Message, claim_due, due_channels, give_back, settle
@@ -108,6 +110,15 @@ def mark_read(account_id: int) -> int:
             )
             .values(read_at=db_now(session))
             .execution_options(synchronize_session=False)
+        )
+        return int(getattr(done, "rowcount", 0))
+
+
+def remove_old(days: int = 30) -> int:
+    """Delete what the demo's outbox page kept longer than `days` (retention); return how many."""
+    with transaction() as session:
+        done = session.execute(
+            delete(DemoLetter).where(DemoLetter.at < db_now(session) - timedelta(days=days))
         )
         return int(getattr(done, "rowcount", 0))
 

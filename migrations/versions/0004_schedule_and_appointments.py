@@ -526,7 +526,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_request_key_created", "request_key", ["hospital_id", "created_at"], unique=False)
 
-    if op.get_bind().dialect.name != "sqlite":  # SQLite took it with the table: there a table may name a later one
+    # SQLite took it with the table: there a table may name a later one
+    if op.get_bind().dialect.name != "sqlite":
         op.create_foreign_key(
             "fk_taken_place_and_appointment_agree",
             "place",

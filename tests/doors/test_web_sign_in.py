@@ -181,7 +181,7 @@ def test_a_child_needs_a_guardian(signed_in):
     refused = signed_in.post("/me/patients/new", ADULT | child)
     assert refused.status_code == 422 and "未满 14 岁需填写监护人姓名和手机号" in refused.text
     guarded = {"guardian_name": "顾清扬", "guardian_phone": "13800130911", "guardian_relation": "parent"}
-        guarded["consent_guardian"] = "y"
+    guarded["consent_guardian"] = "y"
     assert signed_in.post("/me/patients/new", ADULT | child | guarded).status_code == 303
 
 
