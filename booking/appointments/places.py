@@ -16,7 +16,6 @@ from booking.schedule.models import Place
 from booking.schedule.queries import sellable
 from booking.staff.rules import SYSTEM, Actor
 
-
 LOOKS: tuple[dict[str, Any], ...] = ({"skip_locked": True}, {"skip_locked": True}, {})
 """How each look for a free place treats locked rows: skip them twice, then wait for them once."""
 
