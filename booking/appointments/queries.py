@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, bindparam, or_, select
 
 from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
 from booking.appointments.rules import STATUS_NAMES, is_late, is_visit_code
@@ -17,7 +18,7 @@ from booking.db import db
 from booking.directory.models import Campus, Doctor, Hospital, Policy, Practice
 from booking.directory.policy import cancel_deadline, regret_until
 from booking.people.models import Account, Patient
-from booking.people.rules import age, mask_name, mask_phone, phone_tail, plain_digits
+from booking.people.rules import age, mask_name, mask_phone, phone_tail, plain_digits, spells
 from booking.schedule.models import ClinicSession
 
 UPCOMING = ("booked", "arrived", "in_visit", "confirming")
@@ -102,6 +103,7 @@ class AppointmentView:
     late_minutes: int
 
 
+@cache
 def _whole() -> Select[*tuple[Any, ...]]:
     return (
         select(Appointment, Doctor, Hospital, Campus, ClinicSession, Policy, Patient, Account)
@@ -129,9 +131,18 @@ def _whole() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _views(query: Select[*tuple[Any, ...]]) -> list[AppointmentView]:
-    now = db_now(db.session())
-    return [_view(now, *row) for row in db.session.execute(query)]
+@cache
+def _one_query() -> Select[*tuple[Any, ...]]:
+    return _whole().where(
+        Appointment.hospital_id == bindparam("hospital"), Appointment.id == bindparam("appointment")
+    )
+
+
+def _views(
+    query: Select[*tuple[Any, ...]], now: datetime | None = None, asked: dict[str, Any] | None = None
+) -> list[AppointmentView]:
+    now = now or db_now(db.session())
+    return [_view(now, *row) for row in db.session.execute(query, asked)]
 
 
 def _view(
@@ -225,9 +236,11 @@ def _view(
     )
 
 
-def appointment(hospital_id: int, appointment_id: uuid.UUID) -> AppointmentView | None:
-    """Return one appointment, or None."""
-    found = _views(_whole().where(Appointment.hospital_id == hospital_id, Appointment.id == appointment_id))
+def appointment(
+    hospital_id: int, appointment_id: uuid.UUID, now: datetime | None = None
+) -> AppointmentView | None:
+    """Return one appointment as it stands at `now` (default: the database's present), or None."""
+    found = _views(_one_query(), now, {"hospital": hospital_id, "appointment": appointment_id})
     return found[0] if found else None
 
 
@@ -255,7 +268,7 @@ def of_account(account_id: int, tab: str = "coming") -> list[AppointmentView]:
         if tab == "coming":
             query = query.where(~over)
     order = Appointment.starts_at if tab == "coming" else Appointment.starts_at.desc()
-    return _views(query.order_by(order).limit(100))
+    return _views(query.order_by(order).limit(100), now)
 
 
 def next_of_account(account_id: int) -> AppointmentView | None:
@@ -264,18 +277,20 @@ def next_of_account(account_id: int) -> AppointmentView | None:
     query = _whole().where(
         Appointment.account_id == account_id, Appointment.status.in_(UPCOMING), Appointment.ends_at > now
     )
-    found = _views(query.order_by(Appointment.starts_at).limit(1))
+    found = _views(query.order_by(Appointment.starts_at).limit(1), now)
     return found[0] if found else None
 
 
-def live_holds(holder: str, account_id: int | None = None) -> list[AppointmentView]:
+def live_holds(
+    holder: str, account_id: int | None = None, now: datetime | None = None
+) -> list[AppointmentView]:
     """Return the live holds of a browser (and of the account signed in there), the one that ends first ahead."""
-    now = db_now(db.session())
+    now = now or db_now(db.session())
     mine = Appointment.holder == holder
     if account_id is not None:
         mine = or_(mine, Appointment.holder_account_id == account_id)
     query = _whole().where(mine, Appointment.status == "held", Appointment.held_until > now)
-    return _views(query.order_by(Appointment.held_until))
+    return _views(query.order_by(Appointment.held_until), now)
 
 
 def find(code: str, tail: str) -> tuple[int, uuid.UUID] | None:
@@ -303,9 +318,10 @@ def find(code: str, tail: str) -> tuple[int, uuid.UUID] | None:
 
 @dataclass(frozen=True)
 class DayLine:
-    """One line of the desk's day list; names masked, phones by their tail."""
+    """One line of the desk's day list; names masked, phones by their tail. `in_app`: an account reads it on the pages."""
 
     id: uuid.UUID
+    session_id: uuid.UUID
     status: str
     status_name: str
     starts_local: time
@@ -320,6 +336,7 @@ class DayLine:
     patient_sex: str
     phone_tail: str
     phone_masked: str
+    in_app: bool
     visit_code: str
     queue_number: int | None
     arrived_at: datetime | None
@@ -336,7 +353,8 @@ def day_list(
     status: str | None = None,
     q: str = "",
 ) -> list[DayLine]:
-    """Return the visits of a date with a patient, in time order; `q` is a visit code, a phone tail or a part of a name."""
+    """Return the visits of a date with a patient, in time order; `q` is a visit code, a phone tail, a part of a name
+    or the letters that spell it."""
     query = (
         select(Appointment, ClinicSession.room, Patient, Account)
         .join(
@@ -370,6 +388,7 @@ def day_list(
             (digits and row.visit_code == digits)
             or (len(digits) == 4 and any(phone.endswith(digits) for phone in phones))
             or wanted in patient.name
+            or spells(wanted, patient.name)
         ):
             continue
         lines.append(_day_line(row, room, patient, phones, on_date))
@@ -379,6 +398,7 @@ def day_list(
 def _day_line(row: Appointment, room: str, patient: Patient, phones: list[str], on_date: date) -> DayLine:
     return DayLine(
         row.id,
+        row.session_id,
         row.status,
         STATUS_NAMES[row.status],
         row.starts_local,
@@ -393,6 +413,7 @@ def _day_line(row: Appointment, room: str, patient: Patient, phones: list[str], 
         patient.sex,
         phone_tail(phones[0]) if phones else "",
         mask_phone(phones[0]) if phones else "",
+        row.account_id is not None,
         row.visit_code or "",
         row.queue_number,
         row.arrived_at,

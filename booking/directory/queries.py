@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select, tuple_
 
 from booking.db import db
 from booking.directory.models import Campus, Department, Doctor, Hospital, Practice, Specialty
@@ -113,15 +114,24 @@ def doctor_cards(keys: Iterable[Key]) -> dict[Key, DoctorCard]:
     wanted = list(dict.fromkeys(keys))
     if not wanted:
         return {}
-    cards = _cards(_among(Doctor.hospital_id, Doctor.id, wanted))
+    cards = _cards(_doctors_query(by_slug=False), {"doctors": wanted})
     return {key: cards[key] for key in wanted if key in cards}
 
 
-def _cards(those: ColumnElement[bool]) -> dict[Key, DoctorCard]:
+@cache
+def _doctors_query(by_slug: bool) -> Select[*tuple[Any, ...]]:
+    """Doctors with their hospitals: those of the keys `doctors`, or the active one of the word `slug`."""
+    those = (
+        (Doctor.slug == bindparam("slug")) & Doctor.active
+        if by_slug
+        else _among(Doctor.hospital_id, Doctor.id)
+    )
+    return select(Doctor, Hospital).join(Hospital, Hospital.id == Doctor.hospital_id).where(those)
+
+
+def _cards(query: Select[*tuple[Any, ...]], asked: dict[str, Any]) -> dict[Key, DoctorCard]:
     """Return doctors with hospital and practices, in no order. Two queries."""
-    rows = db.session.execute(
-        select(Doctor, Hospital).join(Hospital, Hospital.id == Doctor.hospital_id).where(those)
-    ).all()
+    rows = db.session.execute(query, asked).all()
     places = _practices([(doctor.hospital_id, doctor.id) for doctor, _ in rows]) if rows else {}
     return {
         (doctor.hospital_id, doctor.id): _doctor_card(
@@ -131,8 +141,8 @@ def _cards(those: ColumnElement[bool]) -> dict[Key, DoctorCard]:
     }
 
 
-def _among(hospital: Any, key: Any, wanted: Sequence[Key]) -> ColumnElement[bool]:
-    return tuple_(hospital, key).in_(wanted)
+def _among(hospital: Any, key: Any) -> ColumnElement[bool]:
+    return tuple_(hospital, key).in_(bindparam("doctors", expanding=True))
 
 
 def _doctor_card(doctor: Doctor, hospital: Hospital, practices: Sequence[PracticeView]) -> DoctorCard:
@@ -156,8 +166,13 @@ def _doctor_card(doctor: Doctor, hospital: Hospital, practices: Sequence[Practic
     )
 
 
-def _practices(wanted: Sequence[Key]) -> dict[Key, list[PracticeView]]:
-    rows = db.session.execute(
+@cache
+def _practices_query() -> Select[*tuple[Any, ...]]:
+    """Where the doctors `doctors` see patients, after the doctor's key in the order of PracticeView's fields.
+
+    Like the other kept statements it is built once: building one costs more than the database needs to answer it.
+    """
+    return (
         select(
             Practice.hospital_id,
             Practice.doctor_id,
@@ -178,18 +193,21 @@ def _practices(wanted: Sequence[Key]) -> dict[Key, list[PracticeView]]:
         )
         .join(Campus, (Campus.hospital_id == Practice.hospital_id) & (Campus.id == Practice.campus_id))
         .join(Specialty, Specialty.id == Department.specialty_id, isouter=True)
-        .where(_among(Practice.hospital_id, Practice.doctor_id, wanted), Practice.active)
+        .where(_among(Practice.hospital_id, Practice.doctor_id), Practice.active)
         .order_by(Practice.position, Campus.position, Practice.id)
     )
+
+
+def _practices(wanted: Sequence[Key]) -> dict[Key, list[PracticeView]]:
     found: dict[Key, list[PracticeView]] = {}
-    for hospital_id, doctor_id, *place in rows:  # in the order of PracticeView's fields
+    for hospital_id, doctor_id, *place in db.session.execute(_practices_query(), {"doctors": wanted}):
         found.setdefault((hospital_id, doctor_id), []).append(PracticeView(*place))
     return found
 
 
 def doctor(slug: str) -> DoctorCard | None:
     """Return the active doctor of a URL word. Two queries."""
-    return next(iter(_cards((Doctor.slug == slug) & Doctor.active).values()), None)
+    return next(iter(_cards(_doctors_query(by_slug=True), {"slug": slug}).values()), None)
 
 
 def doctor_keys(narrow: DoctorFilter, limit: int | None = None) -> list[Key]:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, tuple_, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from booking.clock import local
-from booking.db import db
-from booking.directory.models import Campus, ClinicKind, DayPart, Hospital, Practice
+from booking.db import Instant, db
+from booking.directory.models import Campus, ClinicKind, DayPart, Hospital, Policy, Practice
 from booking.directory.policy import current_policy, release_instant
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.rules import is_few
@@ -20,6 +36,9 @@ from booking.schedule.rules import is_few
 DoctorKey = tuple[int, uuid.UUID]
 VISIBLE = ("published", "running", "finished", "stopped")
 SELLING = ("published", "running")
+
+# The statements below are built once and kept: building one costs more than the database needs to answer it.
+NOW: BindParameter[datetime] = bindparam("now", type_=Instant())
 
 
 @dataclass(frozen=True)
@@ -112,7 +131,7 @@ class SessionView:
         return sum(slot.capacity for slot in self.slots)
 
 
-def sellable(now: datetime, channel: str | None = "web") -> ColumnElement[bool]:
+def sellable(now: datetime | BindParameter[datetime], channel: str | None = "web") -> ColumnElement[bool]:
     """The places that could be taken at `now`: open, not resting, and free or under a hold that has run out."""
     rested = or_(Place.rests_until.is_(None), Place.rests_until <= now)
     free = or_(Place.appointment_id.is_(None), Place.held_until <= now)
@@ -122,7 +141,7 @@ def sellable(now: datetime, channel: str | None = "web") -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def _open_slots(now: datetime) -> Select[*tuple[Any, ...]]:
+def _open_slots() -> Select[*tuple[Any, ...]]:
     left = func.count(Place.id)
     return (
         select(
@@ -148,10 +167,10 @@ def _open_slots(now: datetime) -> Select[*tuple[Any, ...]]:
         .join(Place, and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id))
         .where(
             ClinicSession.status.in_(SELLING),
-            ClinicSession.release_at <= now,
-            ClinicSession.ends_at > now,
-            Slot.closes_at > now,
-            sellable(now),
+            ClinicSession.release_at <= NOW,
+            ClinicSession.ends_at > NOW,
+            Slot.closes_at > NOW,
+            sellable(NOW),
         )
         .group_by(Slot.hospital_id, Slot.id, ClinicSession.hospital_id, ClinicSession.id)
     )
@@ -195,14 +214,13 @@ def _open_slot(row: Any) -> OpenSlot:
     )
 
 
-def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> dict[DoctorKey, NextOpen]:
-    """Return for each doctor the first `limit` open slots, one per session first, and the honest state when there is none."""
-    keys = list(dict.fromkeys(doctors))
-    result = {key: NextOpen() for key in keys}
-    if not keys:
-        return result
-    mine = tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(keys)
-    free = _open_slots(now).where(mine).subquery()
+@cache
+def _next_open_query() -> Select[*tuple[Any, ...]]:
+    """Of the doctors `doctors` the first `most` open slots each, those of other sessions before a session's third."""
+    mine = tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(
+        bindparam("doctors", expanding=True)
+    )
+    free = _open_slots().where(mine).subquery()
     by_session = func.row_number().over(
         partition_by=(free.c.hospital_id, free.c.session_id), order_by=free.c.starts_at
     )
@@ -213,8 +231,35 @@ def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> di
         order_by=(case((ranked.c.turn > 2, 1), else_=0), ranked.c.starts_at),
     )
     placed = select(ranked, order.label("place")).subquery()
-    rows = _with_names(placed).where(placed.c.place <= limit).order_by(placed.c.starts_at)
-    for row in db.session.execute(rows):
+    return _with_names(placed).where(placed.c.place <= bindparam("most")).order_by(placed.c.starts_at)
+
+
+@cache
+def _why_query() -> Select[*tuple[Any, ...]]:
+    """Of the doctors `doctors` whether released sessions are ahead, and when the next ones are released."""
+    released = func.max(case((ClinicSession.release_at <= NOW, 1), else_=0))
+    later = func.min(case((ClinicSession.release_at > NOW, ClinicSession.release_at)))
+    return (
+        select(ClinicSession.hospital_id, ClinicSession.doctor_id, released, later)
+        .where(
+            tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(
+                bindparam("doctors", expanding=True)
+            ),
+            ClinicSession.status.in_(SELLING),
+            ClinicSession.starts_at > NOW,
+        )
+        .group_by(ClinicSession.hospital_id, ClinicSession.doctor_id)
+    )
+
+
+def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> dict[DoctorKey, NextOpen]:
+    """Return for each doctor the first `limit` open slots, one per session first, and the honest state when there is none."""
+    keys = list(dict.fromkeys(doctors))
+    result = {key: NextOpen() for key in keys}
+    if not keys:
+        return result
+    asked = {"now": now, "doctors": keys, "most": limit}
+    for row in db.session.execute(_next_open_query(), asked):
         slot = _open_slot(row)
         found = result[(slot.hospital_id, slot.doctor_id)]
         if not found.slots:
@@ -228,21 +273,28 @@ def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> di
 
 
 def _say_why(keys: list[DoctorKey], result: dict[DoctorKey, NextOpen], now: datetime) -> None:
-    released = func.max(case((ClinicSession.release_at <= now, 1), else_=0))
-    later = func.min(case((ClinicSession.release_at > now, ClinicSession.release_at)))
-    ahead = (
-        select(ClinicSession.hospital_id, ClinicSession.doctor_id, released, later)
-        .where(
-            tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(keys),
-            ClinicSession.status.in_(SELLING),
-            ClinicSession.starts_at > now,
-        )
-        .group_by(ClinicSession.hospital_id, ClinicSession.doctor_id)
-    )
-    for hospital_id, doctor_id, is_released, release_at in db.session.execute(ahead):
+    asked = {"now": now, "doctors": keys}
+    for hospital_id, doctor_id, is_released, release_at in db.session.execute(_why_query(), asked):
         found = result[(hospital_id, doctor_id)]
         found.release_at = release_at
         found.state = "full" if is_released else "later"
+
+
+@cache
+def _nearest_query(of_doctor: bool, of_department: bool) -> CompoundSelect[*tuple[Any, ...]]:
+    """The first `most` open slots from `around` on, and the last `most` before it."""
+    query = _open_slots().where(ClinicSession.hospital_id == bindparam("hospital"))
+    if of_doctor:
+        query = query.where(ClinicSession.doctor_id == bindparam("doctor"))
+    if of_department:
+        in_department = select(Practice.id).where(
+            Practice.hospital_id == bindparam("hospital"), Practice.department_id == bindparam("department")
+        )
+        query = query.where(ClinicSession.practice_id.in_(in_department))
+    around, most = bindparam("around", type_=Instant()), bindparam("most", type_=Integer())
+    after = query.where(Slot.starts_at >= around).order_by(Slot.starts_at).limit(most).subquery()
+    before = query.where(Slot.starts_at < around).order_by(Slot.starts_at.desc()).limit(most).subquery()
+    return union_all(_with_names(after), _with_names(before))
 
 
 def nearest(
@@ -255,18 +307,11 @@ def nearest(
     limit: int = 3,
 ) -> list[OpenSlot]:
     """Return the open slots nearest in time to `around`, of one doctor or one department of a hospital."""
-    query = _open_slots(now).where(ClinicSession.hospital_id == hospital_id)
-    if doctor_id is not None:
-        query = query.where(ClinicSession.doctor_id == doctor_id)
-    if department_id is not None:
-        in_department = select(Practice.id).where(
-            Practice.hospital_id == hospital_id, Practice.department_id == department_id
-        )
-        query = query.where(ClinicSession.practice_id.in_(in_department))
-    after = query.where(Slot.starts_at >= around).order_by(Slot.starts_at).limit(limit).subquery()
-    before = query.where(Slot.starts_at < around).order_by(Slot.starts_at.desc()).limit(limit).subquery()
-    both = union_all(_with_names(after), _with_names(before))
-    found = [_open_slot(row) for row in db.session.execute(both)]
+    asked: dict[str, Any] = {"now": now, "hospital": hospital_id, "around": around, "most": limit}
+    narrowed = {"doctor": doctor_id, "department": department_id}
+    asked |= {name: value for name, value in narrowed.items() if value is not None}
+    query = _nearest_query("doctor" in asked, "department" in asked)
+    found = [_open_slot(row) for row in db.session.execute(query, asked)]
     close = sorted(found, key=lambda slot: (abs(slot.starts_at - around), slot.starts_at < around))[:limit]
     return sorted(close, key=lambda slot: slot.starts_at)
 
@@ -285,21 +330,16 @@ def open_slots_of(
     )
 
 
-def _day_rows(
-    hospital_id: int,
-    doctor_id: uuid.UUID,
-    first: date,
-    last: date,
-    now: datetime,
-    campus_id: uuid.UUID | None,
-) -> Sequence[Any]:
-    free = func.sum(case((and_(sellable(now), Slot.closes_at > now), 1), else_=0))
+@cache
+def _day_query(at_campus: bool) -> Select[*tuple[Any, ...]]:
+    """A doctor's sessions from `first` to `last` with how many numbers are left, still on sale, and there at all."""
+    free = func.sum(case((and_(sellable(NOW), Slot.closes_at > NOW), 1), else_=0))
     query = (
         select(
             ClinicSession,
             DayPart.name.label("part"),
             free.label("left"),
-            func.sum(case((and_(Slot.closes_at > now, Place.id.is_not(None)), 1), else_=0)).label("still"),
+            func.sum(case((and_(Slot.closes_at > NOW, Place.id.is_not(None)), 1), else_=0)).label("still"),
             func.count(Place.id).label("capacity"),
         )
         .join(
@@ -312,20 +352,20 @@ def _day_rows(
             and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id, Place.withdrawn.is_(False)),
         )
         .where(
-            ClinicSession.hospital_id == hospital_id,
-            ClinicSession.doctor_id == doctor_id,
-            ClinicSession.local_date.between(first, last),
+            ClinicSession.hospital_id == bindparam("hospital"),
+            ClinicSession.doctor_id == bindparam("doctor"),
+            ClinicSession.local_date.between(bindparam("first"), bindparam("last")),
             ClinicSession.status.in_(VISIBLE),
         )
         .group_by(ClinicSession.hospital_id, ClinicSession.id, DayPart.name)
         .order_by(ClinicSession.starts_at)
     )
-    if campus_id is not None:
+    if at_campus:
         there = select(Practice.id).where(
-            Practice.hospital_id == hospital_id, Practice.campus_id == campus_id
+            Practice.hospital_id == bindparam("hospital"), Practice.campus_id == bindparam("campus")
         )
         query = query.where(ClinicSession.practice_id.in_(there))
-    return db.session.execute(query).all()
+    return query
 
 
 def _session_status(row: ClinicSession, left: int, still: int, now: datetime) -> str:
@@ -341,14 +381,21 @@ def _session_status(row: ClinicSession, left: int, still: int, now: datetime) ->
 
 
 def doctor_days(
-    hospital_id: int, doctor_id: uuid.UUID, now: datetime, campus_id: uuid.UUID | None = None
+    hospital_id: int,
+    doctor_id: uuid.UUID,
+    now: datetime,
+    campus_id: uuid.UUID | None = None,
+    *,
+    zone: str = "",
+    policy: Policy | None = None,
 ) -> list[Day]:
     """Return the strip: today to the last released date, and the next date that is not released yet.
 
-    Today is left out when nothing of it can be booked any more.
+    Today is left out when nothing of it can be booked any more. `zone` and `policy` are the hospital's, read when not
+    given.
     """
-    zone = db.session.get_one(Hospital, hospital_id).zone
-    policy = current_policy(db.session(), hospital_id)
+    zone = zone or db.session.get_one(Hospital, hospital_id).zone
+    policy = policy or current_policy(db.session(), hospital_id)
     today = local(now, zone).date()
     released = [
         today + timedelta(days=step)
@@ -360,7 +407,11 @@ def doctor_days(
         today + timedelta(days=step): Day(today + timedelta(days=step))
         for step in range((last - today).days + 1)
     }
-    for row, part, left, still, capacity in _day_rows(hospital_id, doctor_id, today, last, now, campus_id):
+    asked = {"hospital": hospital_id, "doctor": doctor_id, "first": today, "last": last, "now": now}
+    rows = db.session.execute(
+        _day_query(campus_id is not None), asked | ({"campus": campus_id} if campus_id else {})
+    )
+    for row, part, left, still, capacity in rows:
         status = _session_status(row, left, still, now)
         if status == "open" and is_few(left, capacity):
             status = "few"
@@ -391,17 +442,9 @@ def next_visible(hospital_id: int, doctor_id: uuid.UUID, after: date) -> tuple[d
     return (row[0], row[1], row[2]) if row else None
 
 
-def doctor_sessions(
-    hospital_id: int,
-    doctor_id: uuid.UUID,
-    on_date: date,
-    now: datetime,
-    *,
-    campus_id: uuid.UUID | None = None,
-    held_slots: Iterable[uuid.UUID] = (),
-) -> list[SessionView]:
-    """Return a doctor's sessions of a date with every slot and its state; `held_slots` are this browser's live holds."""
-    mine = set(held_slots)
+@cache
+def _sessions_query(at_campus: bool) -> Select[*tuple[Any, ...]]:
+    """A doctor's sessions of the day `day` with their names."""
     query = (
         select(ClinicSession, DayPart.name, ClinicKind, Campus, Practice.department_id)
         .join(
@@ -421,30 +464,56 @@ def doctor_sessions(
         )
         .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
         .where(
-            ClinicSession.hospital_id == hospital_id,
-            ClinicSession.doctor_id == doctor_id,
-            ClinicSession.local_date == on_date,
+            ClinicSession.hospital_id == bindparam("hospital"),
+            ClinicSession.doctor_id == bindparam("doctor"),
+            ClinicSession.local_date == bindparam("day"),
             ClinicSession.status.in_(VISIBLE),
         )
         .order_by(ClinicSession.starts_at)
     )
-    if campus_id is not None:
-        query = query.where(Practice.campus_id == campus_id)
-    found = db.session.execute(query).all()
-    slots: dict[uuid.UUID, list[SlotView]] = {row[0].id: [] for row in found}
-    still: dict[uuid.UUID, int] = dict.fromkeys(slots, 0)
-    counted = (
+    if at_campus:
+        query = query.where(Practice.campus_id == bindparam("campus"))
+    return query
+
+
+@cache
+def _slots_query() -> Select[*tuple[Any, ...]]:
+    """The slots of the sessions `sessions` with how many places they have left and at all."""
+    return (
         select(
             Slot,
-            func.sum(case((sellable(now), 1), else_=0)).label("left"),
+            func.sum(case((sellable(NOW), 1), else_=0)).label("left"),
             func.count(Place.id).label("capacity"),
         )
         .join(Place, and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id))
-        .where(Slot.hospital_id == hospital_id, Slot.session_id.in_(slots), Place.withdrawn.is_(False))
+        .where(
+            Slot.hospital_id == bindparam("hospital"),
+            Slot.session_id.in_(bindparam("sessions", expanding=True)),
+            Place.withdrawn.is_(False),
+        )
         .group_by(Slot.hospital_id, Slot.id)
         .order_by(Slot.starts_at)
     )
-    for slot, left, capacity in db.session.execute(counted):
+
+
+def doctor_sessions(
+    hospital_id: int,
+    doctor_id: uuid.UUID,
+    on_date: date,
+    now: datetime,
+    *,
+    campus_id: uuid.UUID | None = None,
+    held_slots: Iterable[uuid.UUID] = (),
+) -> list[SessionView]:
+    """Return a doctor's sessions of a date with every slot and its state; `held_slots` are this browser's live holds."""
+    mine = set(held_slots)
+    asked = {"hospital": hospital_id, "doctor": doctor_id, "day": on_date}
+    query = _sessions_query(campus_id is not None)
+    found = db.session.execute(query, asked | ({"campus": campus_id} if campus_id else {})).all()
+    slots: dict[uuid.UUID, list[SlotView]] = {row[0].id: [] for row in found}
+    still: dict[uuid.UUID, int] = dict.fromkeys(slots, 0)
+    wanted = {"now": now, "hospital": hospital_id, "sessions": list(slots)}
+    for slot, left, capacity in db.session.execute(_slots_query(), wanted) if slots else ():
         state = "past" if slot.closes_at <= now else "full"
         if slot.id in mine:
             state = "mine"
