@@ -25,17 +25,22 @@ from booking.web.appointments import is_owner, opened, sign_in_first
 from booking.web.forms import MoveForm
 from booking.web.inputs import day, line
 from booking.web.policy_words import rule_lines
-from booking.web.session import actor, now
+from booking.web.session import actor, me, now
 
 blueprint = Blueprint("change", __name__)
 
 
 def _own(appointment: Key) -> AppointmentView | None:
-    """Return the account's own appointment; a visit code alone may not move it. None to sign in first."""
+    """Return the account's own appointment; a visit code alone may not move it. None to sign in first.
+
+    Somebody else's is not found, also when its code was given here: signing in again would lead back for ever.
+    """
     view = opened(appointment)
-    if view is not None and not is_owner(view):
-        return None
-    return view
+    if view is None or is_owner(view):
+        return view
+    if me():
+        raise NoSuchAppointment
+    return None
 
 
 @blueprint.get("/me/appointments/<ref:appointment>/change")
@@ -73,7 +78,7 @@ def move(appointment: Key, slot: Key) -> ResponseReturnValue:
     try:
         move_appointment(*appointment, slot[1], actor=actor(), key=form.request_key.data or None)
     except SlotFull as refusal:
-        box = day_page.taken_box(slot, refusal)
+        box = day_page.taken_box(facts, refusal)
         chosen = day_page.Chosen(refusal.facts.get("local_date"))
         return _picker(view, chosen, taken=box), refusal.status
     except Refusal as refusal:

@@ -13,7 +13,7 @@ from flask import current_app, render_template, url_for
 from flask_babel import gettext as _
 
 from booking import clock, wording
-from booking.appointments.facts import slot_facts
+from booking.appointments.facts import SlotFacts, slot_facts
 from booking.db import db
 from booking.directory.models import Policy
 from booking.directory.policy import current_policy
@@ -41,7 +41,10 @@ class Chosen:
 
 
 def picker_values(
-    row: DoctorCard, chosen: Chosen, address: Callable[[date | None, str], str]
+    row: DoctorCard,
+    chosen: Chosen,
+    address: Callable[[date | None, str], str],
+    policy: Policy | None = None,
 ) -> dict[str, Any]:
     """Return the picker's part of a page for a doctor: days, sessions, campuses, the nearest time when the strip is empty.
 
@@ -52,7 +55,7 @@ def picker_values(
     campuses = list({place.campus_slug: place for place in row.practices if place.has_clinic}.values())
     campus_id = next((place.campus_id for place in campuses if place.campus_slug == chosen.site), None)
     site = chosen.site if campus_id else ""
-    days = doctor_days(row.hospital_id, row.id, now(), campus_id)
+    days = doctor_days(row.hospital_id, row.id, now(), campus_id, zone=zone, policy=policy)
     day = chosen.day if chosen.day and chosen.day >= today else _first(days)
     sessions = (
         doctor_sessions(row.hospital_id, row.id, day, now(), campus_id=campus_id, held_slots=held.by_slot())
@@ -194,7 +197,7 @@ def times_page(row: DoctorCard, chosen: Chosen, *, taken: picker.Taken | None = 
         doctor=own,
         tab="times",
         tabs=tabs(row, "times"),
-        **picker_values(row, chosen, address),
+        **picker_values(row, chosen, address, policy),
         notice=notice,
         rules=rule_lines(policy) if row.has_clinic else [],
         same=same_department(row),
@@ -239,9 +242,9 @@ def address(slot: Key) -> str:
     return cards.address(facts.doctor.slug, facts.clinic.local_date)
 
 
-def taken_box(slot: Key, refusal: Refusal) -> picker.Taken:
+def taken_box(facts: SlotFacts, refusal: Refusal) -> picker.Taken:
     """Return the box that says why a time could not be taken, with the nearest times as buttons."""
-    zone = slot_facts(db.session(), *slot).clinic.zone
+    zone = facts.clinic.zone
     today = clock.local(now(), zone).date()
     waiting = held.waiting()
     links = [{"text": _("去确认 %(what)s", what=waiting.label), "url": waiting.url}] if waiting else []
@@ -254,4 +257,4 @@ def lost(slot: Key, refusal: Refusal, answer: int | None) -> str:
     row = doctor(facts.doctor.slug)
     if row is None:
         raise refusal
-    return times_page(row, Chosen(facts.clinic.local_date, "", answer), taken=taken_box(slot, refusal))
+    return times_page(row, Chosen(facts.clinic.local_date, "", answer), taken=taken_box(facts, refusal))

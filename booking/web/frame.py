@@ -22,7 +22,7 @@ from booking.db import db
 from booking.errors import Refusal
 from booking.limits import limiter
 from booking.web.inputs import plain
-from booking.web.session import me
+from booking.web.session import me, now
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
@@ -127,7 +127,7 @@ def _mark(answer: Response) -> str:
     text = answer.get_data()
     token = g.get("csrf_token")
     if token:
-        step = int(clock.db_now(db.session()).timestamp()) // FRESH_TOKEN_EVERY
+        step = int(now().timestamp()) // FRESH_TOKEN_EVERY
         text = text.replace(token.encode(), f"{session.get('csrf_token')}.{step}".encode())
     return hashlib.sha256(text).hexdigest()[:32]
 

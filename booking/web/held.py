@@ -27,7 +27,7 @@ def mine() -> list[AppointmentView]:
     """Return the live holds of this browser and its account, the one that ends last at the end."""
     if "web_holds" not in g:
         holder, person = known_holder(), account_id()
-        g.web_holds = live_holds(holder or "", person) if holder or person else []
+        g.web_holds = live_holds(holder or "", person, now()) if holder or person else []
     return g.web_holds
 
 

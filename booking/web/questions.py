@@ -214,7 +214,7 @@ def _related(one: RelatedView, shown: dict[Key, Card], topic: SpecialtyCard | No
 def _week(row: DoctorCard) -> list[lists.Row]:
     """Return the doctor's next sessions for the aside."""
     listed = []
-    for one in doctor_days(row.hospital_id, row.id, now()):
+    for one in doctor_days(row.hospital_id, row.id, now(), zone=row.hospital.zone):
         for part in one.parts:
             if part.status == "closed":
                 continue

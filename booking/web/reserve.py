@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -24,7 +24,7 @@ from booking.refs import Key, parse_ref, ref
 from booking.web import day_page, passes
 from booking.web.forms import ConfirmForm, offered
 from booking.web.frame import display
-from booking.web.inputs import line, whole
+from booking.web.inputs import line, row_id
 from booking.web.picker import near
 from booking.web.policy_words import rule_lines
 from booking.web.session import account_id, actor, browser, holder, known_holder, me, now
@@ -42,7 +42,7 @@ NEARLY_THE_SAME = timedelta(hours=2)
 def hold() -> ResponseReturnValue:
     """Hold the time `slot` for this browser and lead to its confirm page; a lost time shows the doctor's day again."""
     slot = parse_ref(line(request.form.get("slot")))
-    answer = whole(request.form.get("answer"), 0) or None
+    answer = row_id(request.form.get("answer"))
     try:
         taken = verbs.hold(
             *slot, holder=holder(), actor=actor(), answer_id=answer, generous=display().mode == "elder"
@@ -114,7 +114,7 @@ def release(hold: Key) -> ResponseReturnValue:
 
 def _mine(hold: Key) -> AppointmentView:
     """Return the hold when this browser's key or the signed-in account took it; anybody else's is not found."""
-    view = appointment_of(*hold)
+    view = appointment_of(*hold, now())
     person = account_id()
     if view is None:
         raise NoSuchAppointment
@@ -131,8 +131,15 @@ def _back(view: AppointmentView) -> str:
     )
 
 
+def _people() -> list[PatientView]:
+    """Return the account's patients, read once for the form and the page around it."""
+    if "reserve_people" not in g:
+        g.reserve_people = patients_of(account_id() or 0, now())
+    return g.reserve_people
+
+
 def _form(view: AppointmentView, *, formdata: bool = True) -> ConfirmForm:
-    people = patients_of(account_id() or 0)
+    people = _people()
     form = ConfirmForm() if formdata and request.method == "POST" else ConfirmForm(formdata=None)
     known = {str(one.id): _named(one) for one in people}
     form.patient.choices = offered(known.items())
@@ -202,7 +209,7 @@ def _page(
 ) -> str:
     expired = view.held_until is None or view.held_until <= now() or view.status != "held"
     policy = current_policy(db.session(), view.hospital_id)
-    people = patients_of(account_id() or 0)
+    people = _people()
     person = me()
     here = url_for("reserve.book", hold=view.ref)
     return render_template(
