@@ -20,7 +20,7 @@ from booking.errors import NotFound
 from booking.schedule.queries import NextOpen, next_open
 from booking.web import cards, day_page, lists
 from booking.web.forms import FilterForm, chosen
-from booking.web.inputs import day, line, whole
+from booking.web.inputs import day, line, row_id, whole
 from booking.web.session import now
 
 blueprint = Blueprint("doctors", __name__)
@@ -132,7 +132,7 @@ def _doctor(slug: str) -> DoctorCard:
 def doctor(doctor: str) -> ResponseReturnValue:
     """Show a doctor's times on a day."""
     args = request.args
-    answer = whole(args.get("answer"), 0) or None
+    answer = row_id(args.get("answer"))
     return day_page.times_page(
         _doctor(doctor), day_page.Chosen(day(args.get("date")), line(args.get("site")), answer)
     )

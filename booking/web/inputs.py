@@ -40,6 +40,11 @@ def whole(text: str | None, otherwise: int = 1, most: int = 100_000) -> int:
     return min(int(text), most) if text and re.fullmatch(r"[1-9][0-9]{0,8}", text) else otherwise
 
 
+def row_id(text: str | None) -> int | None:
+    """Return the platform-wide id that `text` is (as in `<number:id>`), else None."""
+    return int(text) if text and re.fullmatch(r"[1-9][0-9]{0,15}", text) else None
+
+
 def day(text: str | None) -> date | None:
     """Return the date that `text` (YYYY-MM-DD) is, or None for anything else, impossible dates too."""
     if not text or not _DAY.fullmatch(text):

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import func, select
 from stdnum.iso7064 import mod_11_10
 
+from booking.appointments.cancel import cancel
 from booking.appointments.models import Appointment
 from booking.db import db
 from booking.notices.service import send_due
 from booking.refs import ref
+from booking.staff.rules import Actor
 from tests import factory
 from tests.doors.visitor import Visitor, hidden, title
 
@@ -352,6 +354,39 @@ def test_a_visit_code_and_phone_tail_open_cancel_and_print_but_do_not_move(
     assert visitor.get(f"{detail}/change").status_code == 303
     assert visitor.post(f"{detail}/cancel", reason="").status_code == 303
     assert count(app, Appointment.status == "cancelled") == 1
+
+
+def test_a_visit_of_somebody_else_that_was_found_is_not_moved_by_whoever_is_signed_in(
+    app, clinic, session, person, visitor
+):
+    code = "4827193" + mod_11_10.calc_check_digit("4827193")
+    with app.app_context():
+        factory.booked(clinic, session, person, visit_code=code)
+        other = factory.person("陆明")
+    visitor.sign_in(other.account.phone)
+    detail = visitor.post("/find", code=code, tail=person.account.phone[-4:]).headers["Location"]
+    assert visitor.get(detail).status_code == 200
+    assert visitor.get(f"{detail}/change").status_code == 404, (
+        "a redirect to the sign-in would lead back for ever"
+    )
+    assert visitor.post(f"{detail}/change/{slot_ref(session, 1)}").status_code == 404
+
+
+def test_what_the_desk_wrote_down_about_a_cancellation_stays_at_the_desk(
+    app, clinic, session, person, patient_visitor
+):
+    with app.app_context():
+        row = factory.booked(clinic, session, person)
+        desk = Actor("desk", "staff-1", "林秋", hospital_id=clinic.id)
+        cancel(clinic.id, row.id, actor=desk, reason="患者来电，与家属争执")
+    page = patient_visitor.get(f"/me/appointments/{ref(row)}").text
+    assert "取消了这个预约" in page and "争执" not in page
+
+
+def test_a_booking_remembers_the_answer_it_came_from_also_beyond_a_hundred_thousand(app, session, visitor):
+    visitor.post("/hold", slot=slot_ref(session), answer="123456")
+    with app.app_context():
+        assert db.session.scalars(select(Appointment)).one().source_answer_id == 123456
 
 
 def test_a_found_visit_closes_after_half_an_hour(app, clinic, session, person, visitor, now):
