@@ -12,10 +12,10 @@ from typing import Any
 
 from flask import g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_limiter.util import get_remote_address
 
 from booking.clock import db_now
 from booking.db import db
+from booking.limits import network
 from booking.people.queries import account as account_of
 from booking.people.rules import mask_phone
 from booking.refs import Key, ref
@@ -63,7 +63,7 @@ def holder() -> str:
 def browser() -> str:
     """Return what the per-browser limits count by: the holder, else the cookie's own token, else the address."""
     token = session.get("csrf_token")
-    return known_holder() or (token if isinstance(token, str) else get_remote_address())
+    return known_holder() or (token if isinstance(token, str) else network())
 
 
 def me() -> Me | None:

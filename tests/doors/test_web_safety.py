@@ -156,6 +156,19 @@ def test_too_many_tries_say_when_to_come_back(another_app):
     assert int(answers[-1].headers["Retry-After"]) >= 1
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_addresses_of_one_ipv6_line_count_as_one(another_app):
+    app = another_app(RATELIMIT_ENABLED=True, WTF_CSRF_ENABLED=False)
+
+    def ask(address):
+        # without cookies: only the network is known
+        return app.test_client().post("/staff/login", environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    assert [ask(f"2001:db8::{number:x}") for number in range(21)][-1] == 429
+    assert ask("2001:db8:0:1::1") == 422, "another line is not held up"
+    assert ask("::ffff:192.0.2.7") == ask("192.0.2.8") == 422
+
+
 def test_a_wrong_method_names_the_right_one(visitor):
     answer = visitor.get("/hold")
     assert answer.status_code == 405 and "POST" in answer.headers["Allow"]
