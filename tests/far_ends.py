@@ -62,7 +62,7 @@ class Gateway:
         mode = self.mode
         with self.lock:
             self.calls.append({"raw": raw, "headers": dict(line.headers), "mode": mode, **said})
-            if mode in ("ok", "slow", "drop", "odd"):
+            if mode in ("ok", "slow", "drop", "odd", "unkept"):
                 self.phones.setdefault(said["reference"], said)
         self.on_call()
         if mode == "drop":
@@ -71,7 +71,8 @@ class Gateway:
         if mode == "slow":
             time.sleep(self.delay)
         status = int(mode) if mode.isdigit() else 200
-        body = b"thanks" if mode == "odd" else json.dumps({"id": f"g-{said['reference'][:8]}"}).encode()
+        odd = {"odd": b"thanks", "unkept": b'{"id": "g-\\u0000\\ud8007"}'}
+        body = odd.get(mode) or json.dumps({"id": f"g-{said['reference'][:8]}"}).encode()
         line.send_response(status)
         if mode == "429":
             line.send_header("Retry-After", self.retry_after)

@@ -158,7 +158,9 @@ def _provider_ref(answer: httpx.Response) -> str:
         said = json.loads(text)
     except (ValueError, RecursionError, httpx.HTTPError):
         return ""
-    return str(said.get("id") or "") if isinstance(said, dict) else ""
+    named = str(said.get("id") or "") if isinstance(said, dict) else ""
+    # what no database can keep must not undo the acceptance: the letter would go out again and again
+    return "".join(sign for sign in named if sign.isascii() and sign.isprintable())
 
 
 def _asked_to_wait(headers: httpx.Headers) -> float:

@@ -217,6 +217,14 @@ def test_an_acceptance_in_odd_words_is_an_acceptance(within, gateway):
     assert (only().status, only().provider_ref) == ("accepted", "")
 
 
+def test_an_acceptance_with_a_name_no_database_keeps_is_an_acceptance(within, gateway):
+    (row,) = booked()
+    post(row, channels=("sms",))
+    gateway.mode = "unkept"
+    assert send_due() == 1
+    assert (only().status, only().provider_ref) == ("accepted", "g-7")
+
+
 def test_a_gateway_that_is_away_is_trouble_that_may_pass(app, within):
     app.config.update(SMS_GATEWAY_URL=f"http://127.0.0.1:{servers.free_port()}/", SEND_TIMEOUT_SECONDS=1)
     (row,) = booked()
