@@ -59,9 +59,10 @@ def generate_ahead() -> None:
 
 @shared_task
 def remove_old() -> None:
-    """Remove what is kept no longer than promised: one-time codes, request keys, old letters; once per hour."""
+    """Remove what is kept no longer than promised: codes, request keys, holds, old letters; once per hour."""
     if outbox.claim_run("remove_old", timedelta(hours=1)):
         outbox.remove_old()
         people.remove_old()
         keys.remove_old_keys()
+        expire.remove_old_holds()
         notices.remove_old()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from datetime import timedelta
 
-from booking.appointments.models import Appointment
+from sqlalchemy import ColumnElement, and_, delete, select
+
+from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.places import end_stale_holds
 from booking.clock import db_now
 from booking.db import db, end_read, retried, transaction
+
+KEPT = timedelta(days=30)
+BATCH = 500
 
 
 def sweep_holds() -> int:
@@ -30,3 +35,36 @@ def sweep_holds() -> int:
 def _sweep(hospital_id: int) -> int:
     with transaction() as session:
         return end_stale_holds(session, hospital_id, db_now(session))
+
+
+def remove_old_holds() -> int:
+    """Delete holds that ran out 30 days ago and never became a visit, with their history; return how many (retention).
+
+    Request keys live seven days, so none names such a hold any more. A repeat finds nothing left.
+    """
+    late = and_(
+        Appointment.status == "expired",
+        Appointment.patient_id.is_(None),
+        Appointment.held_until < db_now(db.session()) - KEPT,
+    )
+    hospitals = list(db.session.scalars(select(Appointment.hospital_id).where(late).distinct()))
+    end_read()
+    removed = 0
+    for hospital_id in hospitals:
+        while batch := _remove(hospital_id, late):
+            removed += batch
+    return removed
+
+
+@retried
+def _remove(hospital_id: int, late: ColumnElement[bool]) -> int:
+    with transaction() as session:
+        ids = session.scalars(
+            select(Appointment.id).where(Appointment.hospital_id == hospital_id, late).limit(BATCH)
+        ).all()
+        for table, key in (
+            (AppointmentEvent, AppointmentEvent.appointment_id),
+            (Appointment, Appointment.id),
+        ):
+            session.execute(delete(table).where(table.hospital_id == hospital_id, key.in_(ids)))
+    return len(ids)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from booking.appointments.cancel import cancel
 from booking.appointments.checkin import check_in
-from booking.appointments.expire import sweep_holds
+from booking.appointments.expire import remove_old_holds, sweep_holds
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.move import move
 from booking.appointments.queries import appointment, by_code, find, of_account, stop_preview
@@ -349,6 +349,22 @@ def test_the_sweeper_ends_only_holds_whose_time_is_over(now):
     with pytest.raises(HoldExpired):
         who = factory.person()
         confirm(at.id, old.id, holder="a", actor=as_account(who), patient_id=who.patient.id)
+    assert not broken()
+
+
+def test_holds_that_came_to_nothing_are_forgotten_after_thirty_days(now):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    old = hold(at.id, opened.slots[0].id, holder="a", actor=browser("a"))
+    kept = book(at, opened, factory.person())
+    now.shift(days=29)
+    sweep_holds()
+    assert remove_old_holds() == 0
+    now.shift(days=2)
+    assert (remove_old_holds(), remove_old_holds()) == (1, 0)
+    assert fresh(old) is None
+    assert db.session.scalar(select(func.count()).where(AppointmentEvent.appointment_id == old.id)) == 0
+    assert fresh(kept).status == "booked"
     assert not broken()
 
 
