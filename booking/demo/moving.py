@@ -20,6 +20,7 @@ from booking.people.models import OneTimeCode
 from booking.people.service import CODE_PAUSE
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.service import advance_sessions
+from booking.staff.models import StaffMember
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 FARTHEST = timedelta(days=60)
@@ -51,7 +52,7 @@ def reset_clock() -> datetime:
     """Put the clock back to the real time; a repeat changes nothing.
 
     Letters stay sent and visits stay booked, but nothing may go on waiting for a time that has been taken back:
-    sessions that have not begun are on sale again, letters are dated now, codes and holds made ahead end.
+    sessions that have not begun are on sale again, letters are dated now, codes, holds and closed sign-ins end.
     """
     with transaction() as session:
         clock.reset(session)
@@ -59,6 +60,7 @@ def reset_clock() -> datetime:
         _put_sessions_back(session, now)
         _date_letters(session, now)
         _end_codes(session, now)
+        session.execute(update(StaffMember).where(StaffMember.locked_until > now).values(locked_until=now))
         session.execute(delete(PeriodicRun).where(PeriodicRun.scheduled_for > now))
         held = Appointment.status == "held", Appointment.created_at > now
         of_place = select(Appointment.id).where(*held, Appointment.hospital_id == Place.hospital_id)

@@ -20,7 +20,7 @@ from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
 from booking.appointments.reserve import hold
 from booking.content.models import Answer, Article, ImportRun, Question
 from booking.db import Model, db, transaction
-from booking.demo import imported, load, moving
+from booking.demo import imported, load, moving, people
 from booking.directory.models import Campus, Department, Doctor, Hospital, Practice
 from booking.errors import BadInput
 from booking.notices.models import DemoLetter
@@ -482,6 +482,17 @@ def test_what_was_done_ahead_of_time_waits_for_nothing_after_the_reset(own_demo)
     assert db.session.get(Appointment, (held.hospital_id, held.id)).held_until <= now
     place = db.session.scalars(select(Place).where(Place.appointment_id == held.id)).one()
     assert place.held_until <= now
+
+
+def test_a_sign_in_closed_ahead_of_time_is_open_after_the_reset(own_demo):
+    db.session.execute(text("UPDATE demo_clock SET offset_seconds = 0"))
+    db.session.commit()
+    moving.advance_clock(timedelta(days=1))
+    for _ in range(3):
+        with pytest.raises(BadInput):
+            sign_in_staff("heyu@linlan-1", "wrong password")
+    moving.reset_clock()
+    assert sign_in_staff("heyu@linlan-1", people.PASSWORD).failures == 0
 
 
 def free_slot() -> tuple:
