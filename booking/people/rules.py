@@ -6,8 +6,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 import phonenumbers
+from pypinyin import Style, pinyin
 from stdnum.iso7064 import mod_11_2
 
 RELATIONS = {"self": "本人", "spouse": "配偶", "parent": "父母", "child": "子女", "other": "其他"}
@@ -150,18 +152,50 @@ def age(born: date, on: date) -> int:
 
 
 def mask_name(name: str) -> str:
-    """Return a name masked but tellable apart in one family, which shares the first character: 陈*静, *明, 欧**明."""
+    """Return a name masked as pages show it: 陈*, 陈*静, 欧**明.
+
+    Two characters begin as the letters do (陈*); relation and age beside them tell a family apart.
+    """
     name = name.strip()
     if len(name) <= 1:
         return "*"
     if len(name) == 2:
-        return f"*{name[1]}"
+        return f"{name[0]}*"
     return f"{name[0]}{'*' * min(len(name) - 2, 3)}{name[-1]}"
 
 
-def family_name_only(name: str) -> str:
-    """Return 陈**: what a letter may say of a name."""
-    return f"{name.strip()[:1]}**"
+def spells(typed: str, name: str) -> bool:
+    """Whether two or more typed letters spell a part of a name: 「chenjing」, 「cj」 and 「chenj」 all spell 陈静.
+
+    Every reading of a character counts, since a surname's is often the rarer one (单 shan, 曾 zeng).
+    """
+    letters = "".join(typed.lower().replace("ü", "v").replace("'", "").split())
+    if len(letters) < 2 or not (letters.isascii() and letters.isalpha()):
+        return False
+    readings = [_readings(one) for one in name.lower() if not one.isspace()]
+    return any(_spelt(letters, readings[start:]) for start in range(len(readings)))
+
+
+@cache
+def _readings(one: str) -> frozenset[str]:
+    found = pinyin(one, style=Style.NORMAL, heteronym=True)[0]
+    return frozenset([*found, *(reading.replace("v", "u") for reading in found)])
+
+
+def _spelt(letters: str, readings: list[frozenset[str]]) -> bool:
+    """Whether the letters are used up by beginnings of these readings, one after the other."""
+    ends = {0}
+    for those in readings:
+        ends = {
+            end + size
+            for end in ends
+            for reading in those
+            for size in range(1, len(reading) + 1)
+            if letters.startswith(reading[:size], end)
+        }
+        if len(letters) in ends:
+            return True
+    return False
 
 
 def mask_phone(phone: str) -> str:
