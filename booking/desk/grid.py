@@ -211,7 +211,7 @@ def _unit(unit: Unit, doctor: str, shown: Shown, at: House) -> dict[str, Any]:
 def state_of(unit: Unit, at: House) -> tuple[str, str]:
     """Return the mark of the grid and the words for it, by the hospital's wall clock."""
     if unit.status == "stopped":
-        return "stop", _("已通知 %(n)s 人", n=unit.stopped_count) if unit.stopped_count else _("无人受影响")
+        return "stop", _("%(n)s 人受影响", n=unit.stopped_count) if unit.stopped_count else _("无人受影响")
     if unit.status == "draft":
         return "draft", _("未发布")
     clock: time = at.clock

@@ -116,7 +116,8 @@ def _heading(found: SessionDetail, at: House) -> dict[str, Any]:
 
 def _person(line: DayLine) -> dict[str, Any]:
     label, tone = labels.APPOINTMENT[line.status]
-    reach = (_("短信"), "ok") if line.phone_tail else (_("只能打电话"), "stop")
+    ways = [word for word, there in ((_("短信"), line.phone_tail), (_("站内消息"), line.in_app)) if there]
+    reach = (_("和").join(ways), "ok") if line.phone_tail else (_("只能打电话"), "stop")
     return {
         "name_masked": line.patient_masked,
         "age_label": "" if line.patient_age is None else _("%(n)s 岁", n=line.patient_age),

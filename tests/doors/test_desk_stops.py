@@ -8,7 +8,9 @@ from sqlalchemy import select
 from booking.appointments.models import Appointment
 from booking.db import db
 from booking.outbox import Message
+from booking.people.models import Patient
 from booking.schedule.models import ClinicSession, Place
+from booking.vault import blind_index
 from tests import factory
 from tests.doors.desk_people import HOSTILE, row_counts, seat, stored, text_of
 
@@ -46,6 +48,20 @@ def test_before_the_deed_it_says_who_is_affected_and_what_they_will_read(schedul
     assert row_counts() == before
 
 
+def test_it_says_how_each_can_be_reached(at, scheduler):
+    there = factory.open_session(at, part="下午")
+    factory.booked(at, there, factory.person("李秋禾"), visit_code="48271936")
+    for slot, (code, phone) in enumerate((("48271937", "+8613800130999"), ("48271938", None)), 1):
+        guest = factory.person("周小满")
+        row = factory.booked(at, there, guest, slot=slot, visit_code=code)
+        db.session.get_one(Appointment, (at.id, row.id)).account_id = None
+        patient = db.session.get_one(Patient, guest.patient.id)
+        patient.phone, patient.phone_hash = phone, phone and blind_index("phone", phone)
+        db.session.commit()
+    shown = text_of(scheduler.get(f"/staff/sessions/{there.id}/stop")).split("受影响的患者")[-1]
+    assert shown.count("短信和站内消息") == 1 and shown.count("短信") == 2 and shown.count("只能打电话") == 1
+
+
 def test_without_a_reason_nothing_is_stopped(at, scheduler, there):
     answer = scheduler.post(f"/staff/sessions/{there.id}/stop", {"act": "stop", "reason_public": " "})
     assert answer.status_code == 422 and "请填写停诊原因" in text_of(answer)
@@ -70,7 +86,7 @@ def test_the_deed_cancels_tells_and_shows_what_became_of_the_letters(at, schedul
     counted = len(letters)
     assert "已停诊：" in shown
     week = scheduler.get(f"/staff/week?w={there.session.local_date:%G-W%V}").get_data(as_text=True)
-    assert "已通知 2 人" in week
+    assert "2 人受影响" in week and "已通知" not in week
     scheduler.post(path, fields, page="/staff/templates/new")
     assert "没有重复通知" in text_of(scheduler.get(path))
     db.session.rollback()
