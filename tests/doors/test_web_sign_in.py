@@ -60,13 +60,29 @@ def test_full_width_digits_and_blanks_are_how_people_type(app, visitor):
     assert count(app, OneTimeCode) == 1
 
 
-def test_a_code_too_soon_is_refused_with_the_seconds(visitor):
+def test_asking_again_too_soon_leads_to_the_code_that_was_sent(app, visitor):
     visitor.post("/login", phone="13800130913")
-    again = visitor.post("/login", phone="13800130913")
+    again = visitor.follow(visitor.post("/login", phone=" 138 0013 0913", next="/me/settings"))
+    assert re.search(r"验证码已经发过了，\d+ 秒后可以重新发送", again.text)
+    assert count(app, OneTimeCode) == 1
+    code = re.search(r"<strong class=\"nums\">(\d{6})</strong>", again.text)[1]
+    assert visitor.post("/login/code", code=code).status_code == 303
+
+
+def test_sending_again_too_soon_is_refused_with_the_seconds(visitor):
+    visitor.post("/login", phone="13800130918")
+    again = visitor.post("/login/resend")
     assert again.status_code == 429
     assert re.search(r"发送太频繁，请 \d+ 秒后再试", again.text)
-    assert 'value="13800130913"' in again.text
-    assert visitor.post("/login/resend").status_code == 429
+
+
+def test_too_many_codes_in_a_day_are_refused_on_the_phone_page(visitor, now):
+    for _time in range(10):
+        assert visitor.post("/login", phone="13800130919").status_code == 303
+        now.shift(minutes=11)
+    refused = visitor.post("/login", phone="13800130919")
+    assert refused.status_code == 429 and "请明天再试" in refused.text
+    assert 'value="13800130919"' in refused.text
 
 
 def test_a_wrong_code_counts_and_five_end_it(app, visitor):
