@@ -37,7 +37,7 @@ WEEKS_AHEAD = 12
 @blueprint.get("/templates")
 @staff_page("change_template")
 def list_templates() -> ResponseReturnValue:
-    """List the patterns by doctor; every weekly line is a link to its form."""
+    """List the patterns by doctor; every weekly line is a link to its form. Those that ended stand below, to be read."""
     at = house()
     dept = read_id(request.args.get("dept"))
     dept = dept if dept in at.departments else None
@@ -45,6 +45,7 @@ def list_templates() -> ResponseReturnValue:
     return render_template(
         "staff/templates.html",
         rows=_by_practice(at, dept),
+        ended=_by_practice(at, dept, active=False),
         filters=[
             {"id": "f-dept", "name": "dept", "label": _("科室"), "options": options, "value": dept or ""}
         ],
@@ -138,9 +139,9 @@ def apply() -> ResponseReturnValue:
 # --- the list and the form -------------------------------------------------------------------------------------------
 
 
-def _by_practice(at: House, dept: uuid.UUID | None) -> list[dict[str, Any]]:
+def _by_practice(at: House, dept: uuid.UUID | None, *, active: bool = True) -> list[dict[str, Any]]:
     groups: dict[uuid.UUID, dict[str, Any]] = {}
-    for row, whose in templates(hospital_id(), department_id=dept):
+    for row, whose in templates(hospital_id(), department_id=dept, active=active):
         group = groups.setdefault(
             whose.id,
             {

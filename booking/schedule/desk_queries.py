@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, exists, func, or_, select
 
 from booking.db import db
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Practice
@@ -61,7 +61,13 @@ class PracticeView:
 
 
 def practices(hospital_id: int) -> list[PracticeView]:
-    """Return every active practice of a hospital, by department and doctor."""
+    """Return every active practice of a hospital, by department and doctor.
+
+    A department without clinics (病理科) is left out, unless sessions of it exist.
+    """
+    has_sessions = exists().where(
+        ClinicSession.hospital_id == Practice.hospital_id, ClinicSession.practice_id == Practice.id
+    )
     rows = db.session.execute(
         select(Practice, Doctor, Department, Campus)
         .join(Doctor, and_(Doctor.hospital_id == Practice.hospital_id, Doctor.id == Practice.doctor_id))
@@ -70,7 +76,12 @@ def practices(hospital_id: int) -> list[PracticeView]:
             and_(Department.hospital_id == Practice.hospital_id, Department.id == Practice.department_id),
         )
         .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
-        .where(Practice.hospital_id == hospital_id, Practice.active.is_(True), Doctor.active.is_(True))
+        .where(
+            Practice.hospital_id == hospital_id,
+            Practice.active.is_(True),
+            Doctor.active.is_(True),
+            or_(Department.has_clinic, has_sessions),
+        )
         .order_by(Department.position, Department.name, Practice.position, Doctor.pinyin, Campus.position)
     )
     return [
@@ -310,16 +321,16 @@ def session_detail(hospital_id: int, session_id: uuid.UUID) -> SessionDetail:
 
 
 def templates(
-    hospital_id: int, *, department_id: uuid.UUID | None = None
+    hospital_id: int, *, department_id: uuid.UUID | None = None, active: bool = True
 ) -> list[tuple[Template, PracticeView]]:
-    """Return the active weekly patterns with whose they are, by department, doctor, weekday and start."""
+    """Return the weekly patterns in use (or those that ended) with whose they are, by department, doctor, weekday and start."""
     views = {
         view.id: (order, view)
         for order, view in enumerate(practices(hospital_id))
         if department_id in (None, view.department_id)
     }
     rows = db.session.scalars(
-        select(Template).where(Template.hospital_id == hospital_id, Template.active.is_(True))
+        select(Template).where(Template.hospital_id == hospital_id, Template.active.is_(active))
     )
     mine = [(row, *views[row.practice_id]) for row in rows if row.practice_id in views]
     mine.sort(key=lambda one: (one[1], one[0].weekday, one[0].starts_local))

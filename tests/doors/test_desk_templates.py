@@ -78,7 +78,9 @@ def test_a_line_is_written_listed_changed_and_ended(at, scheduler):
     assert (changed.room, str(changed.valid_from), changed.version) == ("306", "2030-01-07", 2)
     assert scheduler.post(f"{path}/end", page=path).status_code == 303
     assert stored(Template, at.id, row.id).active is False
-    assert "还没有模板" in text_of(scheduler.get("/staff/templates"))
+    listed = scheduler.get("/staff/templates")
+    assert "还没有模板" in text_of(listed) and "已停用 1 沈知远" in text_of(listed)
+    assert path not in listed.get_data(as_text=True)
     assert "已停用，保存后重新启用" in text_of(scheduler.get(path))
 
 
