@@ -32,12 +32,13 @@ def list_departments() -> ResponseReturnValue:
     groups, alone = [], []
     for node in specialty_tree():
         if node.children:
-            items = [_item(node), *(_item(child) for child in node.children)]
-            groups.append({"name": node.specialty.name, "id": node.specialty.slug, "items": items})
+            items = [_item(child) for child in node.children]
+            groups.append(_item(node) | {"id": node.specialty.slug, "items": items})
         else:
             alone.append(_item(node))
     if alone:
-        groups.append({"name": _("其他科室") if groups else _("科室"), "id": "more", "items": alone})
+        rest = _("其他科室") if groups else _("科室")
+        groups.append({"name": rest, "url": "", "id": "more", "items": alone})
     crumbs = [
         {"name": _("首页"), "url": "/"},
         {"name": _("科室"), "url": url_for("departments.list_departments")},
