@@ -24,6 +24,9 @@ blueprint = Blueprint("day", __name__)
 
 STATES = ("booked", "arrived", "in_visit", "fulfilled", "no_show", "cancelled")
 GONE = ("cancelled", "expired", "entered_in_error")
+ALL = "all"
+FEW = 40
+"""So many visits are shown at once; more begin with the part of the day that is going on, its sessions folded."""
 
 
 @blueprint.get("/day")
@@ -89,13 +92,19 @@ def _page(result: dict[str, str] | None = None) -> str:
     doctor = doctor if doctor in at.doctors else None
     status = args.get("status") if args.get("status") in STATES else None
     q = narrow(args.get("q"))[:40]
+    narrowed = any((doctor, session, status, q))
     everyone = day_list(hospital_id(), on, doctor_id=doctor, session_id=session)
     shown = [line for line in everyone if not status or line.status == status]
     if q:
         fits = {line.id for line in day_list(hospital_id(), on, doctor_id=doctor, session_id=session, q=q)}
         shown = [line for line in shown if line.id in fits]
+    parts = list(dict.fromkeys(line.part for line in everyone))
+    part = _part(args.get("part"), everyone, on, at) if len(parts) > 1 and not narrowed else ""
+    shown = [line for line in shown if not part or line.part == part]
+    unfolded = narrowed or len(shown) <= FEW or args.get("fold") == "no"
     kept = {"doctor": doctor, "session": session, "status": status, "q": q or None}
-    here = _url(on, at, kept)
+    told = {"part": args.get("part") and (part or ALL), "fold": "no" if args.get("fold") == "no" else None}
+    here = _url(on, at, kept | told)
     return render_template(
         "staff/day.html",
         day={
@@ -107,13 +116,15 @@ def _page(result: dict[str, str] | None = None) -> str:
         },
         filters=_filters(doctor, status, at),
         hidden={"date": on.isoformat()} | ({"session": session} if session else {}),
-        scan_url=url_for("desk.day.scan", **_args(on, at, kept))
+        scan_url=url_for("desk.day.scan", **_args(on, at, kept | told))
         if can("check_in") and on == at.today
         else "",
         result=result,
         here=here,
         search=q,
-        groups=_groups(shown, on, at),
+        parts=_parts(everyone, part, on, at) if len(parts) > 1 and not narrowed else [],
+        groups=_groups(shown, on, at, unfolded=unfolded, here=here),
+        unfold_url=_url(on, at, kept | told | {"fold": "no"}) if not unfolded else "",
         sums=_sums(everyone),
         alerts=[],
         all_url=_url(on, at, {}) if any(kept.values()) else "",
@@ -150,10 +161,35 @@ def _filters(doctor: uuid.UUID | None, status: str | None, at: House) -> list[di
     ]
 
 
-def _groups(lines: list[DayLine], on: date, at: House) -> list[dict[str, Any]]:
+def _part(asked: str | None, lines: list[DayLine], on: date, at: House) -> str:
+    """Return the part of the day to show, or "" for the whole day: a long day begins with what is going on or next."""
+    if asked and any(line.part == asked for line in lines):
+        return asked
+    if asked == ALL or len(lines) <= FEW:
+        return ""
+    to_come = [line for line in lines if on != at.today or line.ends_local > at.clock]
+    return (to_come or lines[-1:])[0].part
+
+
+def _parts(lines: list[DayLine], part: str, on: date, at: House) -> list[dict[str, Any]]:
+    """Return the ways to the parts of the day, with how many come then."""
+    coming = [line.part for line in lines if line.status not in GONE]
+    ways = [(one, one, coming.count(one)) for one in dict.fromkeys(line.part for line in lines)]
+    return [
+        {"name": f"{words} {count}", "url": _url(on, at, {"part": one}), "current": one == (part or ALL)}
+        for one, words, count in [*ways, (ALL, _("全天"), len(coming))]
+    ]
+
+
+def _groups(lines: list[DayLine], on: date, at: House, *, unfolded: bool, here: str) -> list[dict[str, Any]]:
+    """Return the sessions' lists; folded ones but the one asked for, else the first that still waits for somebody."""
     groups: dict[tuple[uuid.UUID, str], list[DayLine]] = {}
     for line in lines:
         groups.setdefault((line.doctor_id, line.part), []).append(line)
+    asked = read_id(request.args.get("open"))
+    waiting = [there for there in groups.values() if any(_still_waits(line, on, at) for line in there)]
+    wanted = [there for there in groups.values() if there[0].session_id == asked]
+    first = next(iter(wanted or waiting), None)
     return [
         {
             "heading": "·".join(word for word in (there[0].doctor, there[0].part, there[0].room) if word),
@@ -162,10 +198,21 @@ def _groups(lines: list[DayLine], on: date, at: House) -> list[dict[str, Any]]:
                 n=sum(line.status not in GONE for line in there),
                 m=sum(line.arrived_at is not None for line in there),
             ),
+            "id": there[0].session_id.hex,
+            "open": unfolded or there is first,
+            "back": here if unfolded else _with(here, "open", there[0].session_id.hex),
             "rows": [_row(line, on, at) for line in there],
         }
         for there in groups.values()
     ]
+
+
+def _still_waits(line: DayLine, on: date, at: House) -> bool:
+    return line.status in ("booked", "arrived", "in_visit") and (on != at.today or line.ends_local > at.clock)
+
+
+def _with(address: str, name: str, value: str) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{name}={value}"
 
 
 def _row(line: DayLine, on: date, at: House) -> dict[str, Any]:

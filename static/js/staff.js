@@ -89,7 +89,13 @@ if (list && pause) {
       const answer = await fetch(location.href, { credentials: "same-origin" });
       if (!answer.ok || answer.redirected) return;
       const fresh = $("[data-refresh]", new DOMParser().parseFromString(await answer.text(), "text/html"));
-      if (fresh && !list.contains(document.activeElement)) list.innerHTML = fresh.innerHTML;
+      if (!fresh || list.contains(document.activeElement)) return;
+      const open = new Map($$("details", list).map((one) => [one.id, one.open]));
+      list.innerHTML = fresh.innerHTML;
+      for (const one of $$("details", list)) one.open = open.get(one.id) ?? one.open;
     } catch { /* next time */ }
   }, Number(list.dataset.refresh) * 1000);
 }
+
+// on paper nothing stays folded
+addEventListener("beforeprint", () => { for (const one of $$(".day-list details")) one.open = true; });

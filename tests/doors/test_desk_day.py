@@ -56,7 +56,8 @@ def test_the_list_is_masked_and_counts(at, there, visit, desk):
 def test_people_are_found_by_code_phone_tail_and_name(at, there, visit, desk):
     other = factory.person("周小满")
     factory.booked(at, there, other, slot=1, visit_code=OTHER_CODE)
-    for q in (OTHER_CODE, f"{OTHER_CODE[:4]} {OTHER_CODE[4:]}", other.account.phone[-4:], "周小", "小满"):
+    spaced = f"{OTHER_CODE[:4]} {OTHER_CODE[4:]}"
+    for q in (OTHER_CODE, spaced, other.account.phone[-4:], "周小", "小满", "zxm", "zhouxiaoman", "ZXiaoM"):
         shown = text_of(desk.get("/staff/day", query_string={"q": q}))
         assert "周*满" in shown and "李*禾" not in shown, q
     assert "没有符合的预约" in text_of(desk.get("/staff/day", query_string={"q": "没有这个人"}))
@@ -71,10 +72,57 @@ def test_the_list_is_filtered_by_doctor_state_and_day(at, there, visit, desk):
     assert "没有符合的预约" in text_of(desk.get(f"/staff/day?date={DAY + timedelta(days=1)}"))
 
 
+@pytest.fixture
+def long_day(at, monkeypatch):
+    """A day with more visits than are shown at once: two doctors in the morning, one in the afternoon."""
+    monkeypatch.setattr("booking.desk.day.FEW", 1)
+    another = factory.another_doctor(at)
+    morning = factory.open_session(at, DAY, starts=time(8), ends=time(10))
+    beside = factory.open_session(another, DAY, starts=time(9), ends=time(11))
+    later = factory.open_session(another, DAY, part="下午", starts=time(14), ends=time(15))
+    for where, there, name, code in (
+        (at, morning, "李秋禾", CODE),
+        (another, beside, "周小满", OTHER_CODE),
+        (another, later, "吴桂芳", LATER_CODE),
+    ):
+        sold = {"part": "下午" if there is later else "上午", "doctor": where.doctor.name}
+        factory.booked(where, there, factory.person(name), visit_code=code, sold=sold)
+    return morning, beside, later
+
+
+def open_lists(page):
+    return re.findall(r'<details class="section" id="s-([0-9a-f]{32})" open>', page.get_data(as_text=True))
+
+
+def test_a_long_day_begins_with_what_is_going_on(at, desk, long_day, now):
+    morning, _beside, later = long_day
+    page = desk.get("/staff/day")
+    shown = text_of(page)
+    assert "李*禾" in shown and "周*满" in shown and "吴*芳" not in shown
+    assert "上午 2" in shown and "下午 1" in shown and "全天 3" in shown and "已约 3" in shown
+    assert open_lists(page) == [morning.id.hex]
+    now.shift(hours=4)
+    page = desk.get("/staff/day")
+    assert "吴*芳" in text_of(page) and open_lists(page) == [later.id.hex]
+
+
+def test_a_long_day_can_be_seen_whole_and_is_searched_whole(at, desk, long_day):
+    _morning, beside, later = long_day
+    whole = desk.get("/staff/day?part=all&fold=no")
+    assert open_lists(whole) == [one.id.hex for one in long_day]
+    assert len(open_lists(desk.get("/staff/day?part=all"))) == 1
+    assert open_lists(desk.get(f"/staff/day?open={beside.id.hex}")) == [beside.id.hex]
+    for narrow in ("q=wgf", "status=booked"):
+        found = desk.get(f"/staff/day?{narrow}")
+        assert "吴*芳" in text_of(found) and later.id.hex in open_lists(found)
+    assert "吴*芳" in text_of(desk.get("/staff/day", query_string={"part": "下午"}))
+    assert "李*禾" in text_of(desk.get("/staff/day?part=x"))
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 def test_whatever_stands_in_the_address_the_list_comes(at, visit, desk, value):
     safe = value[:3000].encode("utf-8", "replace").decode()
-    for name in ("date", "doctor", "session", "status", "q"):
+    for name in ("date", "doctor", "session", "status", "q", "part", "open", "fold"):
         assert desk.get("/staff/day", query_string={name: safe}).status_code == 200
 
 
@@ -186,6 +234,14 @@ def test_moving_offers_the_doctor_then_the_department_and_keeps_the_code(at, the
     row = stored(Appointment, at.id, visit.id)
     assert (row.slot_id, row.status, row.visit_code, row.version) == (slot.id, "booked", CODE, 2)
     assert "已改约，正在通知患者" in text_of(desk.get(answer.headers["Location"]))
+
+
+def test_who_has_arrived_is_not_offered_another_time(at, visit, desk):
+    path = f"/staff/appointment/{visit.id}"
+    assert f"{path}/move" in desk.get(path).text
+    desk.post(f"{path}/check-in", page=path)
+    assert f"{path}/move" not in desk.get(path).text
+    assert "已报到，不能改约" in text_of(desk.get(f"{path}/move"))
 
 
 @pytest.mark.parametrize("slot", ["", "x", "0" * 32, "\x00", "9" * 5000])
