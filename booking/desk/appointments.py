@@ -30,6 +30,7 @@ from booking.staff.rules import ROLES
 blueprint = Blueprint("appointments", __name__)
 
 STANDING = ("booked", "arrived")
+MOVABLE = ("booked",)
 VERBS = {
     "hold": _l("开始预约"),
     "confirm": _l("预约成功"),
@@ -111,7 +112,7 @@ def _page(a: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] |
         checkin_url=url_for("desk.day.check_in_one", **own)
         if a.status == "booked" and today and can("check_in")
         else "",
-        move_url=url_for("desk.appointments.move", **own) if standing and can("move") else "",
+        move_url=url_for("desk.appointments.move", **own) if a.status in MOVABLE and can("move") else "",
         cancel_url=url_for("desk.appointments.cancel", **own) if standing and can("cancel") else "",
         cancel_form=form,
         events=[_event(event, at) for event in events_of(hospital_id(), [a.id])],
@@ -199,7 +200,7 @@ def _move_page(
         a=_facts(a, at),
         form=form,
         problems=problems or [],
-        movable=a.status in STANDING,
+        movable=a.status in MOVABLE,
         back_url=url_for("desk.appointments.detail", appointment_id=a.id),
         own=_by_session([slot for slot in own if slot.slot_id != a.slot_id], at),
         others=_by_session(others, at),
