@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from environs import Env, EnvError
 
@@ -80,11 +81,15 @@ class Settings:
         self.SQLALCHEMY_DATABASE_URI = database_url(
             env.str("DATABASE_URL", f"sqlite:///{ROOT / 'instance' / 'booking.db'}")
         )
-        self.SQLALCHEMY_ENGINE_OPTIONS = (
-            {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True, "pool_recycle": 1800}
-            if self.SQLALCHEMY_DATABASE_URI.startswith("postgresql")
-            else {}
-        )
+        # hide_parameters: the text of a database error goes to the log, and its values may be somebody's phone
+        self.SQLALCHEMY_ENGINE_OPTIONS: dict[str, Any] = {"hide_parameters": True}
+        if self.SQLALCHEMY_DATABASE_URI.startswith("postgresql"):
+            self.SQLALCHEMY_ENGINE_OPTIONS |= {
+                "pool_size": 10,
+                "max_overflow": 10,
+                "pool_pre_ping": True,
+                "pool_recycle": 1800,
+            }
         self.REDIS_URL = env.str("REDIS_URL", "")
         self.BROKER_URL = self.REDIS_URL or "memory://"
         self.RATELIMIT_STORAGE_URI = self.REDIS_URL or "memory://"

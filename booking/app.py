@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wsgiref.headers import Headers
+
 from flask import Flask
 from flask_babel import Babel
 from flask_migrate import Migrate
@@ -40,6 +42,11 @@ migrate = Migrate(
 )
 
 
+def _static_headers(headers: Headers, _path: str, _url: str) -> None:
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+
+
 def create_app(settings: config.Settings | None = None) -> Flask:
     """Return the web application for `settings` (default: named by the environment)."""
     settings = settings or config.from_environment()
@@ -67,7 +74,13 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     if not app.config["TESTING"]:
         app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
-            app.wsgi_app, root=config.ROOT / "static", prefix="static/", max_age=31536000, autorefresh=False
+            app.wsgi_app,
+            root=config.ROOT / "static",
+            prefix="static/",
+            max_age=31536000,
+            autorefresh=False,
+            allow_all_origins=False,
+            add_headers_function=_static_headers,
         )
     return app
 

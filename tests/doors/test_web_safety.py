@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from booking.appointments.models import Appointment
 from booking.db import db
@@ -167,6 +167,22 @@ def test_the_addresses_of_one_ipv6_line_count_as_one(another_app):
     assert [ask(f"2001:db8::{number:x}") for number in range(21)][-1] == 429
     assert ask("2001:db8:0:1::1") == 422, "another line is not held up"
     assert ask("::ffff:192.0.2.7") == ask("192.0.2.8") == 422
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_static_files_are_what_they_say_and_for_this_site_alone(another_app):
+    with another_app(TESTING=False).test_client().get("/static/css/app.css") as answer:
+        assert answer.status_code == 200
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_an_error_of_the_database_names_no_values_in_the_log(app):
+    with app.app_context(), pytest.raises(SQLAlchemyError) as problem:
+        db.session.execute(
+            text("SELECT no_such_column FROM account WHERE phone = :phone"), {"phone": "13800130099"}
+        )
+    assert "13800130099" not in str(problem.value)
 
 
 def test_a_wrong_method_names_the_right_one(visitor):
