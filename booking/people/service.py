@@ -108,10 +108,20 @@ def request_code(phone: str, purpose: str = "sign_in") -> str:
 
 def demo_code(phone: str, purpose: str = "sign_in") -> str | None:
     """Return the live code of a phone; only the demo's page may show it."""
+    row = _live_code(phone, purpose)
+    return short_code(row.salt) if row else None
+
+
+def code_waits(phone: str, purpose: str = "sign_in") -> bool:
+    """Whether a code that was sent to this phone still works."""
+    return _live_code(phone, purpose) is not None
+
+
+def _live_code(phone: str, purpose: str) -> OneTimeCode | None:
     number, _ = read_phone(phone)
     if number is None:
         return None
-    row = db.session.scalars(
+    return db.session.scalars(
         select(OneTimeCode).where(
             OneTimeCode.phone_hash == blind_index("phone", number),
             OneTimeCode.purpose == purpose,
@@ -119,7 +129,6 @@ def demo_code(phone: str, purpose: str = "sign_in") -> str | None:
             OneTimeCode.expires_at > db_now(db.session()),
         )
     ).first()
-    return short_code(row.salt) if row else None
 
 
 @retried

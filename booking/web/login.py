@@ -12,7 +12,7 @@ from booking import vault
 from booking.errors import BadInput, TooMany
 from booking.limits import limiter
 from booking.people.rules import mask_phone, read_phone
-from booking.people.service import CODE_PAUSE, demo_code, request_code, sign_in
+from booking.people.service import CODE_PAUSE, code_waits, demo_code, request_code, sign_in
 from booking.web import held
 from booking.web.forms import CodeForm, PhoneForm, put_errors
 from booking.web.inputs import local_path
@@ -40,7 +40,7 @@ def _asked_phone() -> str | None:
 @limiter.limit("30/minute;200/hour", methods=["POST"])
 @limiter.limit("6/minute;20/hour", methods=["POST"], key_func=browser)
 def login() -> ResponseReturnValue:
-    """Ask for the phone; a POST sends a code and leads on to it, also when one was sent less than a minute ago."""
+    """Ask for the phone; a POST sends a code and leads on to it, also when the one sent before still works."""
     if me():
         return redirect(_next() or AFTER, code=303)
     form = PhoneForm()
@@ -50,11 +50,15 @@ def login() -> ResponseReturnValue:
     try:
         number = request_code(form.phone.data or "")
     except TooMany as refusal:
-        wait, asked = refusal.facts.get("seconds", 0), read_phone(form.phone.data or "")[0]
-        if wait > CODE_PAUSE.total_seconds() or asked is None:
+        asked = read_phone(form.phone.data or "")[0]
+        if asked is None or not code_waits(asked):
             return _phone_page(form, [{"text": refusal.text, "href": "#phone", "more": None}]), refusal.status
-        number = asked  # the code that was just sent still works: on to its page instead of a dead end
-        flash(_("验证码已经发过了，%(n)s 秒后可以重新发送。", n=wait), "soon")
+        number = asked  # the code that was sent still works: on to its page instead of a dead end
+        wait = refusal.facts.get("seconds", 0)
+        if wait <= CODE_PAUSE.total_seconds():
+            flash(_("验证码已经发过了，%(n)s 秒后可以重新发送。", n=wait), "soon")
+        else:
+            flash(_("验证码已经发过了，请用最近收到的一条。"), "soon")
     except BadInput as refusal:
         return _phone_page(form, put_errors(form, refusal)), refusal.status
     session[PHONE] = vault.seal(number)

@@ -69,6 +69,15 @@ def test_asking_again_too_soon_leads_to_the_code_that_was_sent(app, visitor):
     assert visitor.post("/login/code", code=code).status_code == 303
 
 
+def test_a_used_code_leads_nowhere_so_the_wait_is_said(visitor):
+    visitor.sign_in("13800130917")
+    visitor.post("/logout")
+    refused = visitor.post("/login", phone="13800130917")
+    assert refused.status_code == 429
+    assert re.search(r"发送太频繁，请 \d+ 秒后再试", refused.text)
+    assert 'value="13800130917"' in refused.text
+
+
 def test_sending_again_too_soon_is_refused_with_the_seconds(visitor):
     visitor.post("/login", phone="13800130918")
     again = visitor.post("/login/resend")
