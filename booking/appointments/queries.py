@@ -318,7 +318,8 @@ def find(code: str, tail: str) -> tuple[int, uuid.UUID] | None:
 
 @dataclass(frozen=True)
 class DayLine:
-    """One line of the desk's day list; names masked, phones by their tail. `in_app`: an account reads it on the pages."""
+    """One line of the desk's day list; names masked, phones by their tail. `in_app`: an account reads it on the pages;
+    `phone` is whole, for those who must be called."""
 
     id: uuid.UUID
     session_id: uuid.UUID
@@ -336,6 +337,7 @@ class DayLine:
     patient_sex: str
     phone_tail: str
     phone_masked: str
+    phone: str
     in_app: bool
     visit_code: str
     queue_number: int | None
@@ -413,6 +415,7 @@ def _day_line(row: Appointment, room: str, patient: Patient, phones: list[str], 
         patient.sex,
         phone_tail(phones[0]) if phones else "",
         mask_phone(phones[0]) if phones else "",
+        phones[0] if phones else "",
         row.account_id is not None,
         row.visit_code or "",
         row.queue_number,

@@ -146,12 +146,13 @@ def _letter(first: DayLine | None, form: StopForm, at: House) -> dict[str, str]:
 def _done(session_id: uuid.UUID, found: SessionDetail, at: House) -> dict[str, Any]:
     rows = []
     counts = {"reached": 0, "accepted": 0, "leaving": 0, "call": 0}
-    for line in stopped_people(hospital_id(), session_id):
-        letters = [one for one in messages_about(hospital_id(), line.id) if one.kind == "stopped"]
+    people = stopped_people(hospital_id(), session_id)
+    about = messages_about(hospital_id(), [line.id for line in people])
+    for line in people:
+        letters = [one for one in about[line.id] if one.kind == "stopped"]
         state, label, tone = _outcome(letters)
         counts[state] += 1
-        view = appointment(hospital_id(), line.id) if state == "call" else None
-        phone = (view.patient_phone or view.booker_phone) if view else ""
+        phone = line.phone if state == "call" else ""
         rows.append(
             {
                 "name_masked": line.patient_masked,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -140,33 +141,40 @@ def unread_of(account_id: int) -> int:
     return db.session.scalar(unread) or 0
 
 
-def messages_about(hospital_id: int, appointment_id: uuid.UUID) -> list[LetterState]:
-    """Return the letters about an appointment in the order they were or will be due; superseded ones are left out."""
+def messages_about(
+    hospital_id: int, appointment_ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, list[LetterState]]:
+    """Return for each appointment its letters in the order they were or will be due, without the superseded. One query."""
+    about: dict[uuid.UUID, list[LetterState]] = {one: [] for one in appointment_ids}
     rows = db.session.scalars(
         select(Message)
         .where(
             Message.hospital_id == hospital_id,
-            Message.appointment_id == appointment_id,
+            Message.appointment_id.in_(list(about)),
             Message.status != "superseded",
         )
         .order_by(Message.due_at, Message.id)
     )
-    return [
-        LetterState(
-            kind=row.kind,
-            kind_label=kind_label(row.kind),
-            channel=row.channel,
-            channel_label=channel_label(row.channel),
-            recipient=row.recipient,
-            status=row.status,
-            status_label=status_label(row.status)[0],
-            tone=status_label(row.status)[1],
-            at=row.sent_at or row.due_at,
-            due_at=row.due_at,
-            error=row.last_error,
-        )
-        for row in rows
-    ]
+    for row in rows:
+        if row.appointment_id:
+            about[row.appointment_id].append(_state(row))
+    return about
+
+
+def _state(row: Message) -> LetterState:
+    return LetterState(
+        kind=row.kind,
+        kind_label=kind_label(row.kind),
+        channel=row.channel,
+        channel_label=channel_label(row.channel),
+        recipient=row.recipient,
+        status=row.status,
+        status_label=status_label(row.status)[0],
+        tone=status_label(row.status)[1],
+        at=row.sent_at or row.due_at,
+        due_at=row.due_at,
+        error=row.last_error,
+    )
 
 
 def demo_letters(limit: int = 50) -> list[ShownLetter]:

@@ -105,7 +105,7 @@ def detail(appointment: Key) -> ResponseReturnValue:
 def _letters(view: AppointmentView, *, fresh: bool) -> list[dict[str, str]]:
     """Return what the ledger says about the newest letters; while an SMS still waits, where it will go."""
     shown = []
-    for letter in messages_about(view.hospital_id, view.id):
+    for letter in messages_about(view.hospital_id, [view.id])[view.id]:
         if letter.channel == "app" or letter.kind.startswith("reminder"):
             continue
         phone = view.booker_phone if letter.recipient == "account" else view.patient_phone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from booking.appointments.models import Appointment
 from booking.db import db
@@ -149,3 +149,29 @@ def test_no_reason_breaks_the_page(at, scheduler, there, value):
         assert answer.status_code in (200, 422)
         assert "<script>alert" not in answer.get_data(as_text=True)
     assert row_counts() == before
+
+
+def test_the_page_of_a_stop_asks_as_often_for_many_people_as_for_one(at, scheduler):
+    asked: list[str] = []
+
+    def note(_connection, _cursor, statement, *_more):
+        asked.append(statement)
+
+    def statements(part, people):
+        there = factory.open_session(at, part=part, places=people)
+        for number in range(people):
+            code = f"4827{number:04d}" if part == "上午" else f"4828{number:04d}"
+            factory.booked(at, there, factory.person(), visit_code=code)
+        path = f"/staff/sessions/{there.id}/stop"
+        assert scheduler.post(path, {"reason_public": "外出会诊"}).status_code == 303
+        scheduler.get(path)
+        asked.clear()
+        shown = scheduler.get(path)
+        assert text_of(shown).count("正在通知") >= people
+        return len(asked)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        assert statements("上午", 1) == statements("下午", 4)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)

@@ -488,7 +488,7 @@ def test_the_ledger_tells_what_became_of_the_letters_about_a_visit(within):
     post(row, channels=("app", "sms", "email"))
     post(row, "reminder_day", channels=("sms",), due_in=timedelta(hours=5))
     send_due()
-    told = queries.messages_about(row.hospital_id, row.id)
+    told = queries.messages_about(row.hospital_id, [row.id])[row.id]
     assert {(one.kind, one.channel, one.status_label, one.tone) for one in told} == {
         ("confirmed", "app", "已送达", "ok"),
         ("confirmed", "sms", "已发出", "ok"),
