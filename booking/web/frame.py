@@ -223,13 +223,13 @@ def _quietly(error: Exception, status: int) -> ResponseReturnValue:
 
 def _stale(error: CSRFError) -> ResponseReturnValue:
     """The forgery token is missing or old. When the form came from our own page, show it again with a fresh token and
-    everything that was typed; from elsewhere nothing is repeated."""
+    everything that was typed but a password; from elsewhere nothing is repeated."""
     if not _from_our_own_page() or not request.endpoint:
         return problem(400, *_words(400))
     kept = [
         (plain(name), plain(value))
         for name, values in request.form.lists()
-        if name != "csrf_token"
+        if name not in ("csrf_token", "password")
         for value in values
     ]
     return render_template("web/stale.html", action=request.full_path.rstrip("?"), kept=kept), 400

@@ -130,6 +130,13 @@ def test_a_stale_form_of_our_own_page_is_shown_again_with_its_values(app, visito
     assert again.status_code == 303
 
 
+def test_a_stale_form_does_not_repeat_a_password(visitor):
+    typed = {"username": "heyu@linlan-1", "password": "a secret of theirs", "csrf_token": "old"}
+    stale = visitor.client.post("/staff/login", data=typed, headers={"Origin": "http://localhost"})
+    assert stale.status_code == 400 and hidden(stale, "username") == "heyu@linlan-1"
+    assert "a secret of theirs" not in stale.text
+
+
 @pytest.mark.parametrize(
     "origin", ["https://localhost", "http://localhost:81", "http://elsewhere.example", "null", "["]
 )
