@@ -90,13 +90,18 @@ def _facts_query() -> Select[*tuple[Any, ...]]:
             and_(ClinicKind.hospital_id == Slot.hospital_id, ClinicKind.id == ClinicSession.clinic_kind_id),
         )
         .join(DayPart, and_(DayPart.hospital_id == Slot.hospital_id, DayPart.id == ClinicSession.day_part_id))
-        .where(Slot.hospital_id == bindparam("hospital"), Slot.id == bindparam("slot"))
+        .where(
+            Slot.hospital_id == bindparam("hospital"),
+            Slot.id == bindparam("slot"),
+            Doctor.active,
+            Practice.active,
+        )
         .execution_options(populate_existing=True)
     )
 
 
 def slot_facts(session: Session, hospital_id: int, slot_id: uuid.UUID) -> SlotFacts:
-    """Load a slot with what stands on it in one statement; raises NotFound."""
+    """Load a slot with what stands on it in one statement; raises NotFound, also when the doctor is no longer there."""
     found = session.execute(_facts_query(), {"hospital": hospital_id, "slot": slot_id}).first()
     if found is None:
         raise NotFound("没有找到这个时间，请回到医生页面重新选择。")

@@ -27,6 +27,7 @@ from booking.appointments.rules import (
     is_visit_code,
 )
 from booking.db import db
+from booking.directory.service import change_doctor, change_practice
 from booking.errors import NotAllowed, NotFound
 from booking.outbox import Message
 from booking.schedule.models import Place
@@ -193,6 +194,19 @@ def test_drafts_and_stopped_sessions_sell_nothing():
         hold(at.id, draft.slots[0].id, holder="h", actor=who)
     with pytest.raises(SessionStopped):
         hold(at.id, stopped.slots[0].id, holder="h", actor=who)
+
+
+@pytest.mark.parametrize("gone", ["doctor", "practice"])
+def test_who_no_longer_sees_patients_here_sells_nothing(gone):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    if gone == "doctor":
+        change_doctor(at.id, at.doctor.id, active=False)
+    else:
+        change_practice(at.id, at.practice.id, active=False)
+    with pytest.raises(NotFound):
+        hold(at.id, opened.slots[0].id, holder="h", actor=browser())
+    assert db.session.scalar(select(func.count()).select_from(Appointment)) == 0
 
 
 def test_confirm_books_for_a_linked_patient_and_puts_the_letters():
