@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,15 +76,17 @@ class Visitor:
 class Clinic:
     """One hospital in the database of `app`, and the requests made of it. Build it once, `tidy` it between rounds."""
 
-    def __init__(self, app: Flask, people: int) -> None:
+    def __init__(self, app: Flask, groups: dict[str, int]) -> None:
         self.app = app
         signer = SecureCookieSessionInterface().get_signing_serializer(app)
         assert signer is not None
         self.sign = signer.dumps
         self.tokens = URLSafeTimedSerializer(app.secret_key or "", salt="wtf-csrf-token")
         with app.app_context():
+            people = sum(groups.values())
             everybody = self._people(people + SOLD_OUT_PLACES)
-            self.people = everybody[SOLD_OUT_PLACES:]
+            rest = iter(everybody[SOLD_OUT_PLACES:])
+            self.people = {name: list(itertools.islice(rest, count)) for name, count in groups.items()}
             self._build(people, everybody[:SOLD_OUT_PLACES])
             db.session.remove()
 
@@ -153,10 +156,10 @@ class Clinic:
             )
         return pairs
 
-    def visitors(self, people: list[Person]) -> list[Visitor]:
-        """Give each account a browser of its own that has never been here, with address and forgery token."""
+    def visitors(self, group: str, most: int | None = None) -> list[Visitor]:
+        """Give each account of a group a browser that has never been here, with address and forgery token."""
         made = []
-        for number, person in enumerate(people):
+        for number, person in enumerate(self.people[group][:most]):
             raw = secrets.token_hex(20)
             kept = {
                 "_permanent": True,

@@ -42,7 +42,7 @@ def main(wanted: list[str]) -> None:
     """Profile the named requests, all when none is named."""
     with contextlib.ExitStack() as stack:
         app = start(stack)
-        clinic = Clinic(app, 4 * (TIMES + 10) + 10)
+        clinic = Clinic(app, {"all": 4 * (TIMES + 10) + 10})
         for name, calls in requests(app, clinic).items():
             if not wanted or name in wanted:
                 report(name, calls)
@@ -75,7 +75,7 @@ def start(stack: contextlib.ExitStack) -> Flask:
 
 def requests(app: Flask, clinic: Clinic) -> dict[str, Iterator[Call]]:
     """Return, by name, calls that each make one fresh request."""
-    people = iter(clinic.visitors(clinic.people))
+    people = iter(clinic.visitors("all"))
     browser = app.test_client(use_cookies=False)
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         row = connection.execute("SELECT min(question_id) FROM answer WHERE doctor_id IS NOT NULL").fetchone()
