@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, or_, select
+from sqlalchemy import ScalarSelect, Select, and_, bindparam, case, or_, select
 
 from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
 from booking.appointments.rules import STATUS_NAMES, is_late, is_visit_code
@@ -29,6 +29,7 @@ class AppointmentView:
     """An appointment with what its pages and letters say. Names, fee and time are as sold; room and desk are as they are now.
 
     Fees in cents; instants aware UTC; `starts_local` is wall time in `zone`. `patient_*` are empty for a hold.
+    `stop_reason` is what patients are told when a stop cancelled this visit; `cancel_reason` may be a note of the desk.
     """
 
     hospital_id: int
@@ -103,10 +104,33 @@ class AppointmentView:
     late_minutes: int
 
 
+def _last_verb() -> ScalarSelect[str]:
+    """What made an appointment what it is: the verb of its newest version."""
+    return (
+        select(AppointmentEvent.verb)
+        .where(
+            AppointmentEvent.hospital_id == Appointment.hospital_id,
+            AppointmentEvent.appointment_id == Appointment.id,
+            AppointmentEvent.version == Appointment.version,
+        )
+        .scalar_subquery()
+    )
+
+
 @cache
 def _whole() -> Select[*tuple[Any, ...]]:
     return (
-        select(Appointment, Doctor, Hospital, Campus, ClinicSession, Policy, Patient, Account)
+        select(
+            Appointment,
+            Doctor,
+            Hospital,
+            Campus,
+            ClinicSession,
+            Policy,
+            Patient,
+            Account,
+            case((Appointment.status == "cancelled", _last_verb())),
+        )
         .join(Doctor, and_(Doctor.hospital_id == Appointment.hospital_id, Doctor.id == Appointment.doctor_id))
         .join(Hospital, Hospital.id == Appointment.hospital_id)
         .join(
@@ -155,6 +179,7 @@ def _view(
     policy: Policy,
     patient: Patient | None,
     account: Account | None,
+    ended_by: str | None,
 ) -> AppointmentView:
     sold = row.sold
     deadline = cancel_deadline(policy, row.visit_date, row.zone)
@@ -224,7 +249,7 @@ def _view(
         arrived_at=row.arrived_at,
         arrived_late=row.arrived_late,
         queue_number=row.queue_number,
-        stop_reason=clinic.stop_reason if clinic.status == "stopped" else "",
+        stop_reason=row.cancel_reason if ended_by == "stop" else "",
         cancel_deadline=deadline,
         deadline_passed=now > deadline,
         regret_until=regret,

@@ -169,7 +169,7 @@ def _cancelled(view: AppointmentView) -> str:
         if not view.stop_reason:  # the desk's own reason is a note for the record, not for the patient
             return _("医院于 %(when)s 取消了这个预约。", when=when)
         said = _("医院于 %(when)s 停诊，这个预约已取消。给你带来不便，很抱歉。", when=when)
-        return said + _("原因：%(reason)s。", reason=view.cancel_reason) if view.cancel_reason else said
+        return said + _("原因：%(reason)s。", reason=view.stop_reason)
     late = _("，记为临时取消") if view.cancelled_late else ""
     return _("%(when)s 已取消%(late)s", when=when, late=late)
 

@@ -11,6 +11,7 @@ from stdnum.iso7064 import mod_11_10
 
 from booking.appointments.cancel import cancel
 from booking.appointments.models import Appointment
+from booking.appointments.stop import reopen_session, stop_session
 from booking.db import db
 from booking.notices.service import send_due
 from booking.refs import ref
@@ -379,8 +380,25 @@ def test_what_the_desk_wrote_down_about_a_cancellation_stays_at_the_desk(
         row = factory.booked(clinic, session, person)
         desk = Actor("desk", "staff-1", "林秋", hospital_id=clinic.id)
         cancel(clinic.id, row.id, actor=desk, reason="患者来电，与家属争执")
+    for _ in range(2):  # also when the whole session is stopped afterwards
+        page = patient_visitor.get(f"/me/appointments/{ref(row)}").text
+        assert "取消了这个预约" in page and "争执" not in page and "停诊，" not in page
+        with app.app_context():
+            stop_session(
+                clinic.id, session.id, actor=Actor("admin", "staff-2", hospital_id=clinic.id), reason="外出"
+            )
+
+
+def test_a_stop_tells_its_reason_also_after_the_session_was_opened_again(
+    app, clinic, session, person, patient_visitor
+):
+    with app.app_context():
+        row = factory.booked(clinic, session, person)
+        admin = Actor("admin", "staff-1", "林秋", hospital_id=clinic.id)
+        stop_session(clinic.id, session.id, actor=admin, reason="外出会诊")
+        reopen_session(clinic.id, session.id, actor=admin)
     page = patient_visitor.get(f"/me/appointments/{ref(row)}").text
-    assert "取消了这个预约" in page and "争执" not in page
+    assert "停诊，这个预约已取消" in page and "原因：外出会诊" in page
 
 
 def test_a_booking_remembers_the_answer_it_came_from_also_beyond_a_hundred_thousand(app, session, visitor):
