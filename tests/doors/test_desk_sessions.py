@@ -63,6 +63,15 @@ def sessions(at):
 # --- the week --------------------------------------------------------------------------------------------------------
 
 
+def test_departments_without_clinics_have_no_rows_unless_sessions_of_theirs_exist(within):
+    lab = factory.clinic(department={"name": "病理科", "has_clinic": False}, doctor={"name": "裴修远"})
+    scheduler = seat(within, lab, "scheduler")
+    assert "裴修远" not in text_of(scheduler.get("/staff/week"))
+    assert "裴修远" not in text_of(scheduler.get("/staff/sessions/new"))
+    factory.open_session(lab)
+    assert "裴修远" in text_of(scheduler.get("/staff/week"))
+
+
 def test_the_week_names_every_unit_in_words_and_sums_without_drafts(at, scheduler):
     on = today(at) + timedelta(days=1)
     there = factory.open_session(at, on)

@@ -226,6 +226,33 @@ def test_lists_and_articles(visitor, house):
     assert "东院区" in hospital and "选科室" in hospital and "预约须知" in hospital
 
 
+def test_an_empty_system_says_so_and_offers_nothing_that_does_nothing(visitor):
+    home, places = visitor.get("/").text, visitor.get("/h").text
+    assert "这里还没有医院、医生和问答" in home and "新近回答" not in home and "按科室找" not in home
+    assert "还没有医院。" in places and "flask import hospitals" in places
+    for path, words in (
+        ("/doctors", "还没有医生。"),
+        ("/dept", "还没有科室。"),
+        ("/questions", "还没有问答"),
+    ):
+        page = visitor.get(path).text
+        assert words in page and "去掉这个条件" not in page and 'class="empty-go"' in page
+    assert "去掉这个条件" in visitor.get("/doctors?sex=f").text
+
+
+def test_a_group_of_departments_is_a_heading_not_a_card_in_itself(app, visitor):
+    with app.app_context():
+        group = factory.specialty("inner", name="内科")
+        factory.specialty("heart", name="心内科", parent_id=group.id)
+    page = visitor.get("/dept").text
+    assert links_to(page, "/dept/inner") == 1 and links_to(page, "/dept/heart") == 1
+    assert re.search(r'<h2 id="g-inner"><a href="/dept/inner">内科', page)
+
+
+def links_to(page, path):
+    return page.count(f'href="{path}"')
+
+
 def test_searching(visitor, house):
     found = visitor.get("/search?q=手指").text
     assert "手指发僵" in found and "全部" in found
