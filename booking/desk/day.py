@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import Blueprint, flash, get_flashed_messages, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -85,8 +87,7 @@ def _said(done: CheckedIn) -> str:
 
 def _page(result: dict[str, str] | None = None) -> str:
     at = house()
-    # after a failed check-in the list keeps what the address asked for: the form's action carries it along
-    args = request.args
+    args = _asked()
     on = read_date(args.get("date")) or at.today
     doctor, session = read_id(args.get("doctor")), read_id(args.get("session"))
     doctor = doctor if doctor in at.doctors else None
@@ -123,13 +124,20 @@ def _page(result: dict[str, str] | None = None) -> str:
         here=here,
         search=q,
         parts=_parts(everyone, part, on, at) if len(parts) > 1 and not narrowed else [],
-        groups=_groups(shown, on, at, unfolded=unfolded, here=here),
+        groups=_groups(shown, on, at, unfolded=unfolded, asked=read_id(args.get("open")), here=here),
         unfold_url=_url(on, at, kept | told | {"fold": "no"}) if not unfolded else "",
         sums=_sums(everyone),
         alerts=[],
         all_url=_url(on, at, {}) if any(kept.values()) else "",
         printed=_("%(when)s打印", when=wording.moment(at.wall(at.now))),
     )
+
+
+def _asked() -> Mapping[str, str]:
+    """Return what the address asks for; after a check-in that failed, what the list it was pressed in had asked for."""
+    if request.method == "GET":
+        return request.args
+    return request.args or dict(parse_qsl(urlsplit(own_path(request.form.get("back"), "")).query))
 
 
 def _args(on: date, at: House, kept: dict[str, Any]) -> dict[str, Any]:
@@ -181,12 +189,13 @@ def _parts(lines: list[DayLine], part: str, on: date, at: House) -> list[dict[st
     ]
 
 
-def _groups(lines: list[DayLine], on: date, at: House, *, unfolded: bool, here: str) -> list[dict[str, Any]]:
+def _groups(
+    lines: list[DayLine], on: date, at: House, *, unfolded: bool, asked: uuid.UUID | None, here: str
+) -> list[dict[str, Any]]:
     """Return the sessions' lists; folded ones but the one asked for, else the first that still waits for somebody."""
     groups: dict[tuple[uuid.UUID, str], list[DayLine]] = {}
     for line in lines:
         groups.setdefault((line.doctor_id, line.part), []).append(line)
-    asked = read_id(request.args.get("open"))
     waiting = [there for there in groups.values() if any(_still_waits(line, on, at) for line in there)]
     wanted = [there for there in groups.values() if there[0].session_id == asked]
     first = next(iter(wanted or waiting), None)

@@ -119,6 +119,17 @@ def test_a_long_day_can_be_seen_whole_and_is_searched_whole(at, desk, long_day):
     assert "李*禾" in text_of(desk.get("/staff/day?part=x"))
 
 
+def test_a_refused_check_in_keeps_the_list_it_was_pressed_in(at, desk, long_day):
+    _morning, beside, _later = long_day
+    here = f"/staff/day?part=%E4%B8%8A%E5%8D%88&open={beside.id.hex}"
+    row = factory.booked(
+        at, long_day[0], factory.person("郑桂兰"), slot=1, status="cancelled", sold={"part": "上午"}
+    )
+    refused = desk.post(f"/staff/appointment/{row.id}/check-in", {"back": here}, page="/staff/day")
+    assert refused.status_code == 409 and open_lists(refused) == [beside.id.hex]
+    assert "吴*芳" not in text_of(refused)
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 def test_whatever_stands_in_the_address_the_list_comes(at, visit, desk, value):
     safe = value[:3000].encode("utf-8", "replace").decode()
