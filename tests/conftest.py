@@ -40,6 +40,7 @@ import config  # noqa: E402
 from booking import clock  # noqa: E402
 from booking.app import create_app  # noqa: E402
 from booking.db import Model, db, transaction  # noqa: E402
+from booking.limits import limiter  # noqa: E402
 from tests import servers  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -253,6 +254,9 @@ def app(database: str) -> Iterator[Flask]:
     app, emptied = _app_of(database)
     kept = dict(app.config)
     emptied.empty()
+    limiter.enabled = (
+        False  # one object for all applications: a test with limits of its own leaves it switched on
+    )
     yield app
     app.config.clear()
     app.config.update(kept)

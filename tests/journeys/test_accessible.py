@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
 from tests.journeys.conftest import SIZES, sign_in
-from tests.journeys.test_patient import an_open_answer, quick_times
+from tests.journeys.test_patient import an_open_answer, expect_booked, quick_times
 from tests.journeys.test_staff import staff_sign_in
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -104,6 +104,7 @@ def test_patient_pages(open_browser, mode):
     quick_times(page).first.click()
     check(page, page.url, wrong)
     page.get_by_role("button", name="确认预约").click()
+    expect_booked(page)
     detail = page.url.partition("?")[0]
     for path in (page.url, detail, f"{detail}/slip", f"{detail}/cancel", f"{detail}/change"):
         check(page, path, wrong, dark=mode == "standard")
