@@ -13,7 +13,7 @@ PATIENTS_PER_ACCOUNT = 5
 
 
 class Account(Model):
-    """A verified phone (账号); not a patient."""
+    """A verified phone (账号); not a patient. `session_version` ends every sign-in when it rises."""
 
     __tablename__ = "account"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -24,6 +24,7 @@ class Account(Model):
     last_patient_id: Mapped[int | None] = mapped_column(ForeignKey("patient.id"))
     created_at: Mapped[datetime] = mapped_column(Instant)
     signed_in_at: Mapped[datetime | None] = mapped_column(Instant)
+    session_version: Mapped[int] = mapped_column(default=1)
 
 
 class OneTimeCode(Model):

@@ -35,6 +35,8 @@ from booking.vault import blind_index, same, short_code
 
 CODE_LIVES = timedelta(minutes=5)
 CODE_TRIES = 5
+CODE_REGIONS = ("+86", "+852", "+853", "+886")
+"""Where codes are sent: numbers elsewhere are what SMS fraud uses; their owners book by phone."""
 CODE_PAUSE = timedelta(seconds=60)
 CODES_PER_DAY = 10
 WORDING = "2026-11"
@@ -59,6 +61,9 @@ def request_code(phone: str, purpose: str = "sign_in") -> str:
     """
     number, wrong = read_phone(phone)
     if number is None:
+        raise BadInput(wrong, errors={"phone": wrong})
+    if not number.startswith(CODE_REGIONS):
+        wrong = "验证码只能发到中国内地和港澳台的手机号"
         raise BadInput(wrong, errors={"phone": wrong})
     found = blind_index("phone", number)
     with transaction() as session:
@@ -177,6 +182,17 @@ def _account(session: Session, number: str, found: str, now: datetime) -> Accoun
     account.signed_in_at = now
     session.flush()
     return account
+
+
+@retried
+def end_sign_ins(account_id: int) -> None:
+    """Sign an account out everywhere: every cookie given so far, also a copied one, stops counting."""
+    with transaction() as session:
+        session.execute(
+            update(Account)
+            .where(Account.id == account_id)
+            .values(session_version=Account.session_version + 1)
+        )
 
 
 def account_for(session: Session, phone: str, now: datetime) -> Account:

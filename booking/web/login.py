@@ -12,11 +12,11 @@ from booking import vault
 from booking.errors import BadInput, TooMany
 from booking.limits import limiter
 from booking.people.rules import mask_phone, read_phone
-from booking.people.service import CODE_PAUSE, code_waits, demo_code, request_code, sign_in
+from booking.people.service import CODE_PAUSE, code_waits, demo_code, end_sign_ins, request_code, sign_in
 from booking.web import held
 from booking.web.forms import CodeForm, PhoneForm, put_errors
 from booking.web.inputs import local_path
-from booking.web.session import PHONE, browser, forget, keep_signed_in, me
+from booking.web.session import PHONE, account_id, browser, forget, keep_signed_in, me
 
 blueprint = Blueprint("login", __name__)
 
@@ -82,7 +82,7 @@ def code() -> ResponseReturnValue:
         account = sign_in(phone, form.code.data or "")
     except BadInput as refusal:
         return _code_page(form, phone, put_errors(form, refusal)), refusal.status
-    keep_signed_in(account.id)
+    keep_signed_in(account.id, account.session_version)
     return redirect(_next() or AFTER, code=303)
 
 
@@ -104,7 +104,10 @@ def resend() -> ResponseReturnValue:
 
 @blueprint.post("/logout")
 def sign_out() -> ResponseReturnValue:
-    """Sign out in this browser; a repeat changes nothing."""
+    """Sign out, here and wherever else this account is signed in; a repeat changes nothing."""
+    person = account_id()
+    if person is not None:
+        end_sign_ins(person)
     forget()
     return redirect("/", code=303)
 

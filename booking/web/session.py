@@ -21,7 +21,7 @@ from booking.people.rules import mask_phone
 from booking.refs import Key, ref
 from booking.staff.rules import Actor
 
-KEY, ACCOUNT, FOUND, PHONE = "key", "account", "found", "phone"
+KEY, ACCOUNT, VERSION, FOUND, PHONE = "key", "account", "version", "found", "phone"
 FOUND_FOR = timedelta(minutes=30)
 FOUND_AT_MOST = 3
 
@@ -71,6 +71,8 @@ def me() -> Me | None:
     if "web_me" not in g:
         kept = session.get(ACCOUNT)
         row = account_of(kept) if isinstance(kept, int) else None
+        if row is not None and session.get(VERSION, 1) != row.session_version:
+            row = None
         g.web_me = row and Me(row.id, row.phone, mask_phone(row.phone), row.email or "", row.reminders_on)
     return g.web_me
 
@@ -94,20 +96,22 @@ def actor_on(appointment: Key, *, owner: bool) -> Actor:
     return actor() if owner or not found(appointment) else Actor("code", appointment[1].hex)
 
 
-def keep_signed_in(account: int) -> None:
-    """Write the account into the cookie. The holder key stays, so that a hold taken before signing in is still theirs;
-    the forgery token is made anew."""
+def keep_signed_in(account: int, version: int) -> None:
+    """Write the account, and which of its sign-ins this is, into the cookie.
+
+    The holder key stays, so that a hold taken before signing in is still theirs; the forgery token is made anew.
+    """
     for name in (PHONE, FOUND, "csrf_token"):
         session.pop(name, None)
     g.pop("csrf_token", None)
     g.pop("web_me", None)
-    session[ACCOUNT] = account
+    session[ACCOUNT], session[VERSION] = account, version
     session.permanent = True
 
 
 def forget() -> None:
     """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
-    for name in (KEY, ACCOUNT, FOUND, PHONE, "csrf_token"):
+    for name in (KEY, ACCOUNT, VERSION, FOUND, PHONE, "csrf_token"):
         session.pop(name, None)
     for name in ("csrf_token", "web_me"):
         g.pop(name, None)

@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("last_patient_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("signed_in_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("session_version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["last_patient_id"], ["patient.id"], name=op.f("fk_account_last_patient_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("phone_hash", name=op.f("uq_account_phone_hash")),

@@ -263,3 +263,18 @@ def test_settings_keep_a_good_address_and_refuse_a_bad_one(app, signed_in):
     with app.app_context():
         row = db.session.scalars(select(Account)).one()
         assert (row.email, row.reminders_on) == ("a@example.org", True)
+
+
+def test_a_cookie_copied_before_signing_out_is_worth_nothing_afterwards(app, signed_in):
+    thief = app.test_client()
+    with signed_in.client.session_transaction() as kept, thief.session_transaction() as copied:
+        copied.update(kept)
+    assert thief.get("/me/patients").status_code == 200
+    assert signed_in.post("/logout").status_code == 303
+    assert thief.get("/me/patients").status_code == 303
+
+
+def test_codes_are_not_sent_abroad(app, visitor):
+    refused = visitor.post("/login", phone="+1 415 555 2671")
+    assert refused.status_code == 422 and "只能发到中国内地和港澳台的手机号" in refused.text
+    assert count(app, OneTimeCode) == 0
