@@ -40,7 +40,7 @@ def test_answer_booked_message_seen_cancelled(open_browser, size, script):
     expect_booked(page)
     assert re.search(r"\d{4} \d{4}", page.inner_text("main"))
     detail = page.url.partition("?")[0]
-    seen = _message(page, "预约成功")
+    seen = _message(page, "预约成功：")
     assert "李**" in seen or "李*" in seen
     page.goto(detail)
     page.get_by_role("link", name="取消预约").click()
