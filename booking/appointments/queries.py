@@ -504,14 +504,17 @@ def stop_preview(hospital_id: int, session_id: uuid.UUID) -> StopPreview:
 
 
 def stopped_people(hospital_id: int, session_id: uuid.UUID) -> list[DayLine]:
-    """Return who was cancelled by the stop of a session."""
+    """Return who was cancelled by the present stop of a session; those of an earlier stop, before it reopened, are not."""
     clinic = db.session.get_one(ClinicSession, (hospital_id, session_id))
+    if clinic.stopped_at is None:
+        return []
     lines = day_list(hospital_id, clinic.local_date, session_id=session_id, status="cancelled")
     stopped = set(
         db.session.scalars(
             select(AppointmentEvent.appointment_id).where(
                 AppointmentEvent.hospital_id == hospital_id,
                 AppointmentEvent.verb == "stop",
+                AppointmentEvent.at >= clinic.stopped_at,
                 AppointmentEvent.appointment_id.in_([line.id for line in lines]),
             )
         )

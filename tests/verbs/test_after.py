@@ -12,7 +12,7 @@ from booking.appointments.checkin import check_in
 from booking.appointments.expire import remove_old_holds, sweep_holds
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.move import move
-from booking.appointments.queries import appointment, by_code, find, of_account, stop_preview
+from booking.appointments.queries import appointment, by_code, find, of_account, stop_preview, stopped_people
 from booking.appointments.reserve import confirm, hold
 from booking.appointments.rules import (
     AlreadyStarted,
@@ -319,6 +319,19 @@ def test_reopening_opens_free_places_only_and_brings_nobody_back():
     assert db.session.get(ClinicSession, (at.id, opened.id), populate_existing=True).status == "published"
     assert hold(at.id, opened.slots[0].id, holder="n", actor=as_account(factory.person())).status == "held"
     assert not broken()
+
+
+def test_a_second_stop_lists_its_own_people():
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    first = book(at, opened, factory.person())
+    stop_session(at.id, opened.id, actor=staff(at), reason="设备检修")
+    assert [line.id for line in stopped_people(at.id, opened.id)] == [first.id]
+    reopen_session(at.id, opened.id, actor=staff(at))
+    assert stopped_people(at.id, opened.id) == []
+    second = book(at, opened, factory.person(), holder="n")
+    stop_session(at.id, opened.id, actor=staff(at), reason="医生外出会诊")
+    assert [line.id for line in stopped_people(at.id, opened.id)] == [second.id]
 
 
 def test_a_stop_needs_a_reason_and_the_right():
