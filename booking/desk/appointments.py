@@ -12,9 +12,10 @@ from flask_babel import lazy_gettext as _l
 
 from booking import wording
 from booking.appointments.cancel import cancel as cancel_appointment
+from booking.appointments.desk_queries import events_of
 from booking.appointments.models import AppointmentEvent
 from booking.appointments.move import move as move_appointment
-from booking.appointments.queries import AppointmentView, appointment, events_of
+from booking.appointments.queries import AppointmentView, appointment
 from booking.appointments.rules import NoSuchAppointment
 from booking.desk import labels
 from booking.desk.forms import CancelForm, MoveForm

@@ -14,7 +14,8 @@ from flask_babel import gettext as _
 
 from booking import wording
 from booking.appointments.checkin import CheckedIn, check_in
-from booking.appointments.queries import DayLine, appointment, by_code, day_list
+from booking.appointments.desk_queries import DayLine, by_code, day_list
+from booking.appointments.queries import appointment
 from booking.desk import labels
 from booking.desk.forms import CheckInForm, narrow, read_date
 from booking.desk.grid import read_id

@@ -10,7 +10,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking import wording
-from booking.appointments.queries import DayLine, appointment, stop_preview, stopped_people
+from booking.appointments.desk_queries import DayLine, stop_preview, stopped_people
+from booking.appointments.queries import appointment
 from booking.appointments.stop import reopen_session, stop_session
 from booking.desk import labels
 from booking.desk.forms import StopForm

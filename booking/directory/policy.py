@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking.clock import utc
-from booking.db import new_id
 from booking.directory.models import Policy
 
 LADDER: list[dict[str, Any]] = [
@@ -34,15 +32,6 @@ def policy_version(session: Session, hospital_id: int, version: int) -> Policy:
     ).one()
 
 
-def first_policy(session: Session, hospital_id: int, now: datetime) -> uuid.UUID:
-    """Write version 1 with the default rules for a new hospital, in the caller's transaction."""
-    row_id = new_id()
-    session.execute(
-        insert(Policy).values(hospital_id=hospital_id, id=row_id, version=1, created_at=now, reminders=LADDER)
-    )
-    return row_id
-
-
 def release_instant(policy: Policy, local_date: date, zone: str) -> datetime:
     """When the numbers of a date are released: that many calendar days before, at the policy's wall time."""
     return utc(local_date - timedelta(days=policy.horizon_days), policy.release_time, zone)
@@ -56,9 +45,3 @@ def cancel_deadline(policy: Policy, local_date: date, zone: str) -> datetime:
 def regret_until(policy: Policy, booked_at: datetime) -> datetime:
     """Until when a fresh booking is cancelled without trace, whatever the deadline."""
     return booked_at + timedelta(minutes=policy.regret_minutes)
-
-
-def parse_time(at: str) -> time:
-    """Return the time of "15:00"."""
-    hour, minute = at.split(":")
-    return time(int(hour), int(minute))

@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 
 from booking.appointments.cancel import cancel
 from booking.appointments.checkin import check_in
+from booking.appointments.desk_queries import by_code, stop_preview, stopped_people
 from booking.appointments.expire import remove_old_holds, sweep_holds
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.move import move
-from booking.appointments.queries import appointment, by_code, find, of_account, stop_preview, stopped_people
+from booking.appointments.queries import appointment, find, of_account
 from booking.appointments.reserve import confirm, hold
 from booking.appointments.rules import (
     AlreadyStarted,
