@@ -57,6 +57,7 @@ class Settings:
 
     DEMO = False
     TESTING = False
+    FAILPOINTS = ""
     SITE_NAME = "青梧就医"
     HELP_PHONE = "0571-000-0000"
     MAX_CONTENT_LENGTH = 256 * 1024
@@ -103,6 +104,7 @@ class Settings:
         self.SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", "")
         self.SMS_GATEWAY_KEY = env.str("SMS_GATEWAY_KEY", "")
         self.SEND_TIMEOUT_SECONDS = env.int("SEND_TIMEOUT_SECONDS", 10)
+        self.METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 
 
 class Demo(Settings):
@@ -160,6 +162,7 @@ class Testing(Demo):
         Settings.__init__(self)
         self.SECRET_KEY = "test-secret-" + "0" * 32
         self.FIELD_KEYS = "t1:" + hashlib.sha256(b"test-fields").hexdigest()
+        self.FAILPOINTS = env.str("FAILPOINTS", "")
 
 
 def from_environment() -> Settings:
@@ -172,6 +175,8 @@ def from_environment() -> Settings:
         settings = kinds[name]()
     except EnvError as problem:
         raise Refused(f"{problem}") from problem
+    if env.str("FAILPOINTS", "") and not settings.TESTING:
+        raise Refused("FAILPOINTS make bookings fail on purpose; only APP_ENV=testing has them.")
     _ensure_field_keys(settings.FIELD_KEYS)
     return settings
 

@@ -13,7 +13,7 @@ from whitenoise import WhiteNoise
 
 import booking.models
 import config
-from booking import clock, vault
+from booking import clock, failpoints, vault
 from booking.cli import register_commands
 from booking.db import Instant, Json, Sealed, db
 from booking.demo.door import register_demo
@@ -58,6 +58,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
 
     vault.set_keys(app.config["FIELD_KEYS"])
     clock.allow_moving(app.config["DEMO"])
+    failpoints.arm(app.config["FAILPOINTS"])
     db.init_app(app)
     migrate.init_app(app, db)
     csrf.init_app(app)

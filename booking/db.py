@@ -31,6 +31,7 @@ from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from booking import failpoints
 from booking.vault import open_sealed, seal
 
 
@@ -191,11 +192,13 @@ def transaction() -> Iterator[Session]:
     session.connection(execution_options={"immediate": True})
     try:
         yield session
+        failpoints.reach("before_commit")
         session.commit()
     except BaseException:
         session.info.pop("after_commit", None)
         session.rollback()
         raise
+    failpoints.reach("after_commit")
     for call in session.info.pop("after_commit", {}).values():
         call()
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from booking import failpoints
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.rules import is_legal
 from booking.db import new_id
@@ -65,6 +66,7 @@ def take_place(
             .execution_options(synchronize_session=False)
         )
         if place_id is not None:
+            failpoints.reach("took_place")
             return place_id
     return None
 
@@ -79,6 +81,7 @@ def return_place(session: Session, hospital_id: int, place_id: uuid.UUID, appoin
     )
     if getattr(done, "rowcount", 0) != 1:
         raise RuntimeError(f"place {place_id} is not taken by {appointment_id}")
+    failpoints.reach("returned_place")
 
 
 def lock_appointment(session: Session, hospital_id: int, appointment_id: uuid.UUID) -> Appointment | None:

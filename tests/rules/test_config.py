@@ -115,3 +115,12 @@ def test_the_demo_keeps_its_secrets_in_a_file_only_the_owner_reads(environment, 
     kept = list((tmp_path / "instance").glob("*"))
     assert sorted(one.name for one in kept) == ["fields.key", "secret.key"]
     assert {stat.S_IMODE(one.stat().st_mode) for one in kept} == {0o600}
+
+
+@pytest.mark.parametrize("kind", ["production", "demo"])
+def test_failpoints_exist_only_in_the_test_configuration(environment, monkeypatch, kind):
+    environment(APP_ENV=kind, FAILPOINTS="anywhere")
+    with pytest.raises(Refused, match="FAILPOINTS"):
+        from_environment()
+    monkeypatch.setenv("APP_ENV", "testing")
+    assert from_environment().FAILPOINTS == "anywhere"
