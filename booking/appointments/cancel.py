@@ -50,9 +50,8 @@ def cancel(
     with transaction() as session:
         row = own_appointment(session, hospital_id, appointment_id, actor)
         now = db_now(session)
-        if claim_key(
-            session, hospital_id, key, "cancel", {"appointment": appointment_id}, appointment_id, now
-        ):
+        body = {"appointment": appointment_id, "reason": reason}
+        if claim_key(session, hospital_id, key, "cancel", body, appointment_id, now):
             return row
         if row.status == "cancelled":
             return row

@@ -69,7 +69,7 @@ def _move(
     key: str | None,
     fresh_code: bool = False,
 ) -> Appointment:
-    body = {"appointment": appointment_id, "slot": slot_id}
+    body = {"appointment": appointment_id, "slot": slot_id, "reason": reason}
     with transaction() as session:
         row = own_appointment(session, hospital_id, appointment_id, actor)
         now = db_now(session)

@@ -84,7 +84,7 @@ def hold(
                 rule == "uq_one_hold_per_holder_and_slot"
             ):  # the other half of a double click was faster: its hold is ours
                 mine = _live_hold(db.session(), hospital_id, holder, slot_id)
-                if mine is not None:
+                if mine is not None and not (key and left):
                     return mine
             elif rule not in _SEAT_RULES:
                 raise
@@ -94,6 +94,8 @@ def hold(
             # it may be the other half of a double click that took the seat or the last place: then its hold is ours
             mine = _live_hold(db.session(), hospital_id, holder, slot_id)
             if mine is not None:
+                if key and left:
+                    continue  # once more, so that the key is kept with the hold it led to
                 return mine
             if isinstance(refusal, SlotFull):
                 refusal.facts["alternatives"] = nearest(
@@ -121,13 +123,13 @@ def _hold(
         now = db_now(session)
         facts = slot_facts(session, hospital_id, slot_id)
         mine = _live_hold(session, hospital_id, holder, slot_id, now)
-        if mine is not None:
-            return mine
-        known = claim_key(
-            session, hospital_id, key, "hold", {"slot": slot_id, "holder": holder}, appointment_id, now
-        )
+        body = {"slot": slot_id, "holder": holder}
+        # the key comes first, also for a hold we have: it must not mean one appointment today and another tomorrow
+        known = claim_key(session, hospital_id, key, "hold", body, mine.id if mine else appointment_id, now)
         if known is not None:
             return session.get_one(Appointment, (hospital_id, known))
+        if mine is not None:
+            return mine
         ensure_on_sale(facts, now)
         policy = current_policy(session, hospital_id)
         opening = facts.clinic.release_at + timedelta(minutes=policy.sign_in_first_minutes)
@@ -338,7 +340,8 @@ def _confirm(
     remind: bool,
     key: str | None,
 ) -> Appointment:
-    body: dict[str, Any] = {"appointment": appointment_id, "patient": patient_id, "complaint": complaint}
+    body: dict[str, Any] = {"appointment": appointment_id, "patient": patient_id}
+    body |= {"complaint": complaint, "remind": remind}
     with transaction() as session:
         row = _own_hold(session, hospital_id, appointment_id, holder, actor)
         now = db_now(session)

@@ -14,7 +14,7 @@ from booking import clock, wording
 from booking.appointments import reserve as verbs
 from booking.appointments.queries import AppointmentView, of_account
 from booking.appointments.queries import appointment as appointment_of
-from booking.appointments.rules import HoldExpired, NoSuchAppointment, SignInFirst
+from booking.appointments.rules import HoldExpired, KeyReused, NoSuchAppointment, SignInFirst
 from booking.db import db
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
@@ -61,15 +61,17 @@ def hold() -> ResponseReturnValue:
 def book(hold: Key) -> ResponseReturnValue:
     """Show what is about to be booked; a POST confirms it for the chosen patient."""
     view = _mine(hold)
-    if view.status != "held" and view.status != "expired":
-        return redirect(url_for("appointments.detail", appointment=view.ref), code=303)
+    over = view.status not in ("held", "expired")
+    detail = url_for("appointments.detail", appointment=view.ref)
+    if over and request.method == "GET":
+        return redirect(detail, code=303)
     if me() is None:
         return redirect(url_for("login.login", next=request.full_path.rstrip("?")), code=303)
     form = _form(view)
     if request.method == "GET":
         return _page(view, form)
     if not form.validate():
-        return _page(view, form), 422
+        return redirect(detail, code=303) if over else (_page(view, form), 422)
     try:
         booked = verbs.confirm(
             *hold,
@@ -83,8 +85,10 @@ def book(hold: Key) -> ResponseReturnValue:
     except HoldExpired:
         return _again(view, form)
     except Refusal as refusal:
-        if refusal.status == 404:
+        if refusal.status == 404 or isinstance(refusal, KeyReused):
             raise
+        if over:
+            return redirect(detail, code=303)
         return _page(view, form, problems=[_problem(refusal)]), refusal.status
     return redirect(url_for("appointments.detail", appointment=ref(booked), done="booked"), code=303)
 

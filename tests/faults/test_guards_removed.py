@@ -32,6 +32,7 @@ from tests import factory
 from tests.faults.unguarded import without_references_and_checks, without_unique
 from tests.invariants import broken
 from tests.races.crowd import at_once
+from tests.snapshot import every_row
 from tests.verbs.test_after import staff
 from tests.verbs.test_reserve import as_account, book
 
@@ -529,13 +530,3 @@ def test_r33_a_refused_request_leaves_nothing(own, monkeypatch):
     assert db.session.scalar(select(func.count()).select_from(RequestKey)) == 1, (
         "the key of a refused request"
     )
-
-
-def every_row():
-    db.session.rollback()
-    found = {
-        table.name: sorted(str(tuple(row)) for row in db.session.execute(table.select()))
-        for table in Model.metadata.sorted_tables
-    }
-    db.session.rollback()
-    return found
