@@ -1,0 +1,186 @@
+"""A hint that may say "full" and nothing else: one look at the database shared by everybody who waits for it.
+
+What makes a hint honest (R3: "full" is answered only if at some instant of the request no sellable place was free):
+
+- A look is a read of committed rows. It begins at `began`, just before its statement is sent, so its snapshot is of an
+  instant after `began` and before the answer.
+- A request uses a look only when it arrived no later than `began`. So the snapshot's instant lies within the request.
+  There is no "250 ms old is good enough": somebody who gives a place back and asks again at once is never told "full"
+  because of what was true before. The 250 ms are only an upper bound on top of that rule; a look that is older is of
+  use to nobody but a request that stood in the queue since.
+- The snapshot is judged by a clock that is ahead of it. The clock is read first and `MARGIN` is added; a look that took
+  longer than that says nothing. Places become sellable by the clock alone (a hold runs out, a rest ends, a wave opens),
+  never the other way round, so what is not sellable by the later clock was not sellable at the snapshot either.
+- Session and slot must be on sale by the true clock and still by the later one. Draft, stopped, not released and closed
+  have answers of their own, which the verb gives.
+- Rows that another transaction is changing are read as they were committed: a place being taken is still free here
+  (the verb decides), a place being given back is still taken, and was.
+- A browser that holds a place of the slot is never told "full": a repeat of its click must lead to its hold (R10). Its
+  hold was committed before the snapshot of the places, then the later read of the holders shows it; or after, then the
+  place was still free in the snapshot. It does not know request keys: a request that carries one asks the verb.
+
+Nobody is given anything here: False means "ask the verb", also when the database does not answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, exists, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from booking.appointments.models import Appointment
+from booking.clock import db_now
+from booking.db import Instant, db
+from booking.schedule.models import ClinicSession, Place, Slot
+from booking.schedule.queries import SELLING, sellable
+
+KEPT_SECONDS = 0.25
+WAIT_SECONDS = 1.0
+MARGIN = timedelta(seconds=1)
+KEPT_AT_MOST = 512
+
+SlotKey = tuple[int, uuid.UUID]
+
+
+class _Look:
+    """One read: when it began (monotonic seconds), whether it is over, whom "full" is meant for."""
+
+    def __init__(self) -> None:
+        self.began = float("inf")
+        self.over = threading.Event()
+        self.full = False
+        self.holders: frozenset[str] = frozenset()
+
+    def says_full(self, holder: str | None) -> bool:
+        return self.full and holder not in self.holders
+
+
+class Looks:
+    """Shared looks, by slot. `read` returns None for "not full", else the holders of live holds."""
+
+    def __init__(self, read: Callable[[int, uuid.UUID], frozenset[str] | None]) -> None:
+        self.read = read
+        self.lock = threading.Lock()
+        self.running: dict[SlotKey, _Look] = {}
+        self.coming: dict[SlotKey, _Look] = {}
+        self.kept: dict[SlotKey, _Look] = {}
+
+    def is_full(self, slot: SlotKey, holder: str | None, since: float) -> bool:
+        """Whether a look that began after `since` found the slot full; waits for one or makes one."""
+        with self.lock:
+            kept = self.kept.get(slot)
+            if kept is not None and kept.began >= since and time.monotonic() - kept.began <= KEPT_SECONDS:
+                return kept.says_full(holder)
+            before = self.running.get(slot)
+            usable = before if before is not None and before.began >= since else self.coming.get(slot)
+            mine = usable is None
+            look = usable or _Look()
+            if mine:
+                self.coming[slot] = look
+        if mine:
+            if before is not None:
+                before.over.wait(WAIT_SECONDS)
+            self._run(slot, look)
+        else:
+            look.over.wait(WAIT_SECONDS)
+        return look.says_full(holder)
+
+    def _run(self, slot: SlotKey, look: _Look) -> None:
+        """Make a look. Whoever asks from now on came after it began and waits for the next one."""
+        with self.lock:
+            if self.coming.get(slot) is look:
+                del self.coming[slot]
+            self.running[slot] = look
+            look.began = time.monotonic()
+        try:
+            holders = self.read(*slot)
+            if holders is not None and time.monotonic() - look.began < MARGIN.total_seconds():
+                look.full, look.holders = True, holders
+        except SQLAlchemyError:
+            pass  # it says nothing; the verb meets the same trouble and the door answers it
+        finally:
+            with self.lock:
+                if self.running.get(slot) is look:
+                    del self.running[slot]
+                self.kept.pop(slot, None)
+                if look.full:
+                    self._tidy()
+                    self.kept[slot] = look
+            look.over.set()
+
+    def _tidy(self) -> None:
+        if len(self.kept) >= KEPT_AT_MOST:
+            oldest = time.monotonic() - KEPT_SECONDS
+            self.kept = {slot: look for slot, look in self.kept.items() if look.began > oldest}
+
+
+@cache
+def _full_query() -> Select[*tuple[Any, ...]]:
+    """One row when the slot is on sale at `now` and at `soon`, and nothing of it is sellable at `soon`."""
+    now, soon = bindparam("now", type_=Instant()), bindparam("soon", type_=Instant())
+    free = exists().where(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id, sellable(soon))
+    return (
+        select(Slot.id)
+        .join(
+            ClinicSession,
+            and_(ClinicSession.hospital_id == Slot.hospital_id, ClinicSession.id == Slot.session_id),
+        )
+        .where(
+            Slot.hospital_id == bindparam("hospital"),
+            Slot.id == bindparam("slot"),
+            ClinicSession.status.in_(SELLING),
+            ClinicSession.release_at <= now,
+            Slot.closes_at > soon,
+            ~free,
+        )
+    )
+
+
+@cache
+def _holders_query() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Appointment.holder)
+        .join(
+            Place,
+            and_(Place.hospital_id == Appointment.hospital_id, Place.appointment_id == Appointment.id),
+        )
+        .where(
+            Place.hospital_id == bindparam("hospital"),
+            Place.slot_id == bindparam("slot"),
+            Appointment.status == "held",
+            Appointment.holder.is_not(None),
+        )
+    )
+
+
+def _read(hospital_id: int, slot_id: uuid.UUID) -> frozenset[str] | None:
+    """Read a slot in a transaction of its own: the request's may have begun before this look."""
+    asked: dict[str, Any] = {"hospital": hospital_id, "slot": slot_id}
+    with Session(db.engine) as session:
+        now: datetime = db_now(session)
+        if session.execute(_full_query(), asked | {"now": now, "soon": now + MARGIN}).first() is None:
+            return None
+        return frozenset(session.scalars(_holders_query(), asked))
+
+
+_looks = Looks(_read)
+
+
+def is_full(
+    hospital_id: int, slot_id: uuid.UUID, *, holder: str | None = None, since: float | None = None
+) -> bool:
+    """Whether the slot had no sellable place at some instant after `since`, for anybody but those who hold one.
+
+    `since` is when the request arrived, by `time.monotonic()` of this process; without it, now. `holder` is the
+    browser's hash, None for one that has never held anything. False says nothing: ask the verb. Raises nothing, changes
+    nothing; a repeat looks again.
+    """
+    return _looks.is_full((hospital_id, slot_id), holder, time.monotonic() if since is None else since)
