@@ -75,6 +75,7 @@ class Message(Tenant, Model):
     patient_id: Mapped[int | None] = mapped_column(Serial)
     code_id: Mapped[int | None] = mapped_column(Serial)
     appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    wish_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     version: Mapped[int] = mapped_column(default=0)
     facts: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -128,9 +129,10 @@ class Letter:
     code_id: int | None = None
     facts: dict[str, Any] | None = None
 
-    def key(self, appointment_id: uuid.UUID | None, version: int) -> str:
+    def key(self, about_id: uuid.UUID | None, version: int) -> str:
+        """The dedupe key: about what (an appointment, or a wish), kind, version, channel and recipient."""
         who = self.account_id if self.recipient == "account" else self.patient_id or self.code_id
-        about = appointment_id.hex if appointment_id else "-"
+        about = about_id.hex if about_id else "-"
         return f"{about}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
 
 
@@ -147,6 +149,11 @@ def _call_wake() -> None:
         wake()
 
 
+def wake_after(session: Session) -> None:
+    """Ask for the workers' wake-up once the present transaction has committed."""
+    after_commit(session, "wake", _call_wake)
+
+
 def put(
     session: Session,
     hospital_id: int,
@@ -154,17 +161,18 @@ def put(
     *,
     now: datetime,
     appointment_id: uuid.UUID | None = None,
+    wish_id: uuid.UUID | None = None,
     version: int = 0,
 ) -> int:
     """Write letters in the caller's transaction; return how many.
 
-    The dedupe key (appointment, kind, version, channel, recipient) is unique: putting one twice is an error of the
+    The dedupe key (appointment or wish, kind, version, channel, recipient) is unique: putting one twice is an error of the
     caller and rolls its transaction back.
     """
     rows = [
         {
             "hospital_id": hospital_id,
-            "dedupe_key": letter.key(appointment_id, version),
+            "dedupe_key": letter.key(appointment_id or wish_id, version),
             "kind": letter.kind,
             "channel": letter.channel,
             "recipient": letter.recipient,
@@ -172,6 +180,7 @@ def put(
             "patient_id": letter.patient_id,
             "code_id": letter.code_id,
             "appointment_id": appointment_id,
+            "wish_id": wish_id,
             "version": version,
             "facts": letter.facts or {},
             "created_at": now,
@@ -183,7 +192,7 @@ def put(
     ]
     if rows:
         session.execute(insert(Message), rows)
-        after_commit(session, "wake", _call_wake)
+        wake_after(session)
     return len(rows)
 
 

@@ -199,7 +199,8 @@ class Policy(Tenant, Model):
     """A hospital's rules (规则), versioned: an appointment keeps the version it was sold under. See domain.md §5 for defaults.
 
     `reminders` is the ladder: a list of {"kind", "days_before", "at"} or {"kind", "minutes_before"} steps.
-    Minutes, days and counts are plain integers; times of day are hospital wall time.
+    Minutes, days and counts are plain integers; times of day are hospital wall time. `return_from` and `return_to` are the
+    published window in which a returned place that nobody on the waiting list could use is for everybody again.
     """
 
     __tablename__ = "policy"
@@ -220,6 +221,14 @@ class Policy(Tenant, Model):
     hold_extensions: Mapped[int] = mapped_column(default=1)
     holds_per_person: Mapped[int] = mapped_column(default=2)
     anonymous_share: Mapped[int] = mapped_column(default=20)
+    offer_minutes: Mapped[int] = mapped_column(default=60)
+    pair_minutes: Mapped[int] = mapped_column(default=120)
+    wishes_per_patient: Mapped[int] = mapped_column(default=3)
+    wish_turns_kept: Mapped[int] = mapped_column(default=1)
+    wish_ends_days_before: Mapped[int] = mapped_column(default=1)
+    wish_ends_time: Mapped[time] = mapped_column(Time, default=time(23, 0))
+    return_from: Mapped[time] = mapped_column(Time, default=time(10, 0))
+    return_to: Mapped[time] = mapped_column(Time, default=time(20, 0))
     sign_in_first_minutes: Mapped[int] = mapped_column(default=10)
     per_department_day: Mapped[int] = mapped_column(default=1)
     per_day: Mapped[int] = mapped_column(default=2)

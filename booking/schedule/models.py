@@ -22,6 +22,7 @@ from booking.db import Instant, Model, Tenant
 CHANNELS = ("web", "phone", "desk", "elder", "return", "referral", "extra")
 SESSION_STATUSES = ("draft", "published", "running", "finished", "stopped")
 FREE_PLACE = "appointment_id IS NULL AND open"
+TO_ASK = "freed_at IS NOT NULL AND appointment_id IS NULL"
 
 
 class Template(Tenant, Model):
@@ -146,7 +147,8 @@ class Place(Tenant, Model):
     `appointment_id` is the mark "taken": with its counterpart `appointment.holds_place_id` it forms two deferred
     foreign keys that make place and appointment agree in every committed state. `open` is false while the session
     is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back;
-    `held_until` repeats the hold's end so that counting free places needs no second table.
+    `held_until` repeats the hold's end so that counting free places needs no second table. `freed_at` is set while the
+    waiting list is still to be asked about a place that came back then.
     """
 
     __tablename__ = "place"
@@ -180,6 +182,13 @@ class Place(Tenant, Model):
             postgresql_where=text(FREE_PLACE),
         ),
         Index("ix_place_session", "hospital_id", "session_id"),
+        Index(
+            "ix_place_to_ask",
+            "hospital_id",
+            "freed_at",
+            sqlite_where=text(TO_ASK),
+            postgresql_where=text(TO_ASK),
+        ),
     )
     session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     slot_id: Mapped[uuid.UUID] = mapped_column(Uuid)
@@ -188,6 +197,7 @@ class Place(Tenant, Model):
     open: Mapped[bool] = mapped_column(default=False)
     withdrawn: Mapped[bool] = mapped_column(default=False)
     rests_until: Mapped[datetime | None] = mapped_column(Instant)
+    freed_at: Mapped[datetime | None] = mapped_column(Instant)
     held_until: Mapped[datetime | None] = mapped_column(Instant)
     appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     external_system: Mapped[str | None] = mapped_column(String(80))

@@ -131,9 +131,16 @@ class SessionView:
         return sum(slot.capacity for slot in self.slots)
 
 
-def sellable(now: datetime | BindParameter[datetime], channel: str | None = "web") -> ColumnElement[bool]:
-    """The places that could be taken at `now`: open, not resting, and free or under a hold that has run out."""
+def sellable(
+    now: datetime | BindParameter[datetime], channel: str | None = "web", *, resting: bool = False
+) -> ColumnElement[bool]:
+    """The places that could be taken at `now`: open, not resting, and free or under a hold that has run out.
+
+    With `resting` those that could be taken if they did not rest: what the waiting list may be offered.
+    """
     rested = or_(Place.rests_until.is_(None), Place.rests_until <= now)
+    if resting:
+        rested = Place.rests_until > now
     free = or_(Place.appointment_id.is_(None), Place.held_until <= now)
     conditions = [Place.open.is_(True), rested, free]
     if channel is not None:
