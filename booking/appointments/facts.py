@@ -48,8 +48,12 @@ class SlotFacts:
         }
 
     def sold(self) -> dict[str, Any]:
-        """What the patient is promised: kept on the appointment, whatever the directory says later."""
-        return {
+        """What the patient is promised: kept on the appointment, whatever the directory says later.
+
+        `admits`, when the session is not for everybody, travels with it: whom it was offered to is judged at confirm.
+        """
+        rules = {"admits": self.clinic.admits} if self.clinic.admits else {}
+        return rules | {
             "hospital": self.hospital.name,
             "doctor": self.doctor.name,
             "title": self.doctor.title,

@@ -168,6 +168,7 @@ class Appointment(Tenant, Model):
     patient_id: Mapped[int | None] = mapped_column(ForeignKey("patient.id"))
     visit_code: Mapped[str | None] = mapped_column(String(8))
     complaint: Mapped[str | None] = mapped_column(Sealed)
+    referral: Mapped[str | None] = mapped_column(Sealed)
     remind: Mapped[bool] = mapped_column(default=True)
     source_answer_id: Mapped[int | None] = mapped_column(Serial)
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -224,3 +225,51 @@ class RequestKey(Model):
     body_digest: Mapped[str] = mapped_column(String(64))
     appointment_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class DeskTicket(Tenant, Model):
+    """The desk's word that a patient was here on a day (现场凭证); with a department, only there.
+
+    As long as it stands, no visit of that day and department counts as a no-show.
+    """
+
+    __tablename__ = "desk_ticket"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "patient_id"], ["chart.hospital_id", "chart.patient_id"]),
+        ForeignKeyConstraint(["hospital_id", "department_id"], ["department.hospital_id", "department.id"]),
+        Index("ix_desk_ticket_patient", "hospital_id", "patient_id", "visit_date"),
+    )
+    patient_id: Mapped[int] = mapped_column(ForeignKey("patient.id"))
+    visit_date: Mapped[date]
+    department_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    at: Mapped[datetime] = mapped_column(Instant)
+    actor_id: Mapped[str] = mapped_column(String(64), default="")
+    note: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Appeal(Tenant, Model):
+    """A patient's word against a no-show (申诉), once per visit, and the hospital's answer."""
+
+    __tablename__ = "appeal"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["hospital_id", "appointment_id"], ["appointment.hospital_id", "appointment.id"]
+        ),
+        UniqueConstraint("hospital_id", "appointment_id", name="uq_one_appeal_per_appointment"),
+        CheckConstraint("status IN ('open', 'accepted', 'declined', 'cleared')", name="status"),
+        CheckConstraint("(status = 'open') = (decided_at IS NULL)", name="decided_says_when"),
+        Index(
+            "ix_appeal_open",
+            "hospital_id",
+            "made_at",
+            sqlite_where=text("status = 'open'"),
+            postgresql_where=text("status = 'open'"),
+        ),
+    )
+    appointment_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    status: Mapped[str] = mapped_column(String(10), default="open")
+    reason: Mapped[str] = mapped_column(Sealed)
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    decided_at: Mapped[datetime | None] = mapped_column(Instant)
+    decided_by: Mapped[str] = mapped_column(String(60), default="")
+    answer: Mapped[str] = mapped_column(String(200), default="")

@@ -94,7 +94,16 @@ def _move(
         assert row.patient_id is not None  # a booked appointment has a patient: a check constraint says so
         lock_chart(session, hospital_id, row.patient_id)
         wanted = Appointment(hospital_id=hospital_id, **facts.columns())
-        ensure_patient_may(session, policy, wanted, row.patient_id, except_id=row.id)
+        ensure_patient_may(
+            session,
+            policy,
+            wanted,
+            row.patient_id,
+            except_id=row.id,
+            now=now,
+            by_staff=actor.is_staff,
+            referral=row.referral or "",
+        )
         channel = None if actor.is_staff else "web"
         old_place, old = row.place_id, _as_told(row)
         new_place = take_place(

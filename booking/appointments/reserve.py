@@ -309,20 +309,24 @@ def confirm(
     patient_id: int,
     complaint: str = "",
     remind: bool = True,
+    referral: str = "",
     key: str | None = None,
 ) -> Appointment:
     """Turn a live hold into a booking for one of the account's patients; return the appointment in status booked.
 
     A live hold may be confirmed after booking closed. A repeat (double click, lost answer, same `key`) returns the same
-    appointment. Letters are put in the same transaction.
+    appointment. Letters are put in the same transaction. `referral` is the number and issuer of a referral, where the
+    session asks for one.
 
-    Raises HoldExpired (facts: slot_id), SessionStopped, NotLinked, AlreadyBooked, Overlap, SameDepartment, DayLimit,
-    KeyReused, NoSuchAppointment, NotAllowed.
+    Raises HoldExpired (facts: slot_id), SessionStopped, NotLinked, KeyReused, NoSuchAppointment, NotAllowed and the
+    refusals of `ensure_patient_may`.
     """
     ensure_may(actor, "confirm", hospital_id)
     for left in (4, 3, 2, 1, 0):
         try:
-            return _confirm(hospital_id, appointment_id, holder, actor, patient_id, complaint, remind, key)
+            return _confirm(
+                hospital_id, appointment_id, holder, actor, patient_id, complaint, remind, referral, key
+            )
         except IntegrityError as problem:
             if broken_constraint(problem) != "uq_one_visit_code_per_day" or not left:
                 raise
@@ -338,6 +342,7 @@ def _confirm(
     patient_id: int,
     complaint: str,
     remind: bool,
+    referral: str,
     key: str | None,
 ) -> Appointment:
     body: dict[str, Any] = {"appointment": appointment_id, "patient": patient_id}
@@ -353,8 +358,10 @@ def _confirm(
         if not _is_linked(session, actor.account_id, patient_id):
             raise NotLinked()
         policy = policy_version(session, hospital_id, row.policy_version)
-        lock_chart(session, hospital_id, patient_id)
-        ensure_patient_may(session, policy, row, patient_id)
+        lock_chart(session, hospital_id, patient_id, actor.account_id)
+        ensure_patient_may(
+            session, policy, row, patient_id, now=now, account_id=actor.account_id, referral=referral
+        )
         change_status(
             session,
             row,
@@ -367,6 +374,7 @@ def _confirm(
             visit_code=new_visit_code(),
             booked_at=now,
             complaint=complaint.strip() or None,
+            referral=referral.strip() or None,
             remind=remind,
             holder_seat=None,
             open_seat=None,

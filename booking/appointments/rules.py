@@ -71,7 +71,23 @@ class SameDepartment(Refusal):
 
 
 class DayLimit(Refusal):
-    message = "%(patient)s这一天已经有 %(count)s 个预约，一天最多 %(limit)s 个。"
+    message = (
+        "%(patient)s这一天已经有 %(count)s 个预约，一天最多 %(limit)s 个。可以换一天，或先取消其中一个。"
+    )
+
+
+class WeekLimit(Refusal):
+    message = (
+        "%(patient)s这一周（%(first)s到%(last)s）已经有 %(count)s 个预约，一周最多 %(limit)s 个。"
+        "可以约别的星期，或先取消其中一个。"
+    )
+
+
+class AccountLimit(Refusal):
+    message = (
+        "这个账号在这家医院已经有 %(count)s 个待就诊的预约，最多同时有 %(limit)s 个。"
+        "请先取消不需要的，或就诊以后再约；确实需要，请打电话给医院。"
+    )
 
 
 class Overlap(Refusal):

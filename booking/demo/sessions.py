@@ -97,6 +97,7 @@ def _shape(template: Template) -> Shape:
         template.clinic_kind_id,
         template.fee_cents,
         template.room,
+        template.admits,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import date, datetime, time
+from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking.db import Instant, Model, Tenant
+from booking.db import Instant, Json, Model, Tenant
 
 CHANNELS = ("web", "phone", "desk", "elder", "return", "referral", "extra")
 SESSION_STATUSES = ("draft", "published", "running", "finished", "stopped")
@@ -26,7 +27,10 @@ TO_ASK = "freed_at IS NOT NULL AND appointment_id IS NULL"
 
 
 class Template(Tenant, Model):
-    """A weekly pattern (排班模板) of one practice and part of day. `weekday` 0 is Monday; `weeks` counts ISO weeks."""
+    """A weekly pattern (排班模板) of one practice and part of day. `weekday` 0 is Monday; `weeks` counts ISO weeks.
+
+    `admits` says whom its sessions are for (see `schedule/admission.py`); nothing means everybody.
+    """
 
     __tablename__ = "template"
     __table_args__ = (
@@ -57,6 +61,7 @@ class Template(Tenant, Model):
     valid_to: Mapped[date | None]
     skips_holidays: Mapped[bool] = mapped_column(default=True)
     publishes: Mapped[bool] = mapped_column(default=True)
+    admits: Mapped[dict[str, Any] | None] = mapped_column(Json)
     active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
 
@@ -64,7 +69,7 @@ class Template(Tenant, Model):
 class ClinicSession(Tenant, Model):
     """A session (班次): one practice, one local date, one part of day. Kind, fee and room stand here, as does `release_at`.
 
-    `owner` says whose numbers these are: ours, or the hospital system's (`his`).
+    `owner` says whose numbers these are: ours, or the hospital system's (`his`). `admits` says whom it is for.
     """
 
     __tablename__ = "clinic_session"
@@ -111,6 +116,7 @@ class ClinicSession(Tenant, Model):
     closing_minutes: Mapped[int] = mapped_column(default=30)
     owner: Mapped[str] = mapped_column(String(4), default="ours")
     note: Mapped[str] = mapped_column(String(200), default="")
+    admits: Mapped[dict[str, Any] | None] = mapped_column(Json)
     stop_reason: Mapped[str] = mapped_column(String(200), default="")
     stop_note: Mapped[str] = mapped_column(String(200), default="")
     stopped_at: Mapped[datetime | None] = mapped_column(Instant)

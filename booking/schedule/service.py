@@ -15,6 +15,7 @@ from booking.directory.calendar import DayRule, day_rules
 from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Policy, Practice
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import NotFound
+from booking.schedule.admission import Admits, make_admits
 from booking.schedule.models import ClinicSession, Template
 from booking.schedule.rules import ensure_dates, ensure_pattern, ensure_shape, falls_on
 from booking.schedule.sessions import Shape, _belongs, insert_session, slot_times
@@ -79,6 +80,7 @@ def save_template(
     valid_to: date | None = None,
     skips_holidays: bool = True,
     publishes: bool = True,
+    admits: Admits | None = None,
 ) -> Template:
     """Add a weekly pattern, or change one; dated sessions that exist are not touched. Raises BadInput, NotAllowed, NotFound.
 
@@ -103,6 +105,7 @@ def save_template(
         "valid_to": valid_to,
         "skips_holidays": skips_holidays,
         "publishes": publishes,
+        "admits": make_admits(**(admits or {})),
         "active": True,
     }
     with transaction() as session:
@@ -239,6 +242,7 @@ def _same(row: ClinicSession, template: Template) -> bool:
         "clinic_kind_id",
         "fee_cents",
         "room",
+        "admits",
     )
     return all(getattr(row, name) == getattr(template, name) for name in names)
 
@@ -312,6 +316,7 @@ def _generate_day(
                 template.clinic_kind_id,
                 template.fee_cents,
                 template.room,
+                template.admits,
             )
             try:
                 with session.begin_nested():

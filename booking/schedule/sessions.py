@@ -17,6 +17,7 @@ from booking.db import broken_constraint, db, new_id, retried, transaction
 from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Practice
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import BadInput, NotFound
+from booking.schedule.admission import Admits, in_words, make_admits
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.rules import (
     BelowSold,
@@ -36,7 +37,10 @@ CHANGEABLE = ("draft", "published", "running")
 
 @dataclass(frozen=True)
 class Shape:
-    """What a session looks like: wall-clock hours, slot length in minutes, numbers per slot, kind, fee in cents, room."""
+    """What a session looks like: wall-clock hours, slot length in minutes, numbers per slot, kind, fee in cents, room.
+
+    `admits` says whom it is for (`admission.make_admits`); None is everybody.
+    """
 
     starts_local: time
     ends_local: time
@@ -45,6 +49,7 @@ class Shape:
     clinic_kind_id: uuid.UUID
     fee_cents: int
     room: str
+    admits: Admits | None = None
 
 
 @dataclass
@@ -120,6 +125,7 @@ def insert_session(
             places_per_slot=shape.places_per_slot,
             fee_cents=shape.fee_cents,
             room=shape.room,
+            admits=shape.admits,
             status="published" if publish else "draft",
             release_at=release_at,
             closing_minutes=closing_minutes,
@@ -200,6 +206,7 @@ def add_session(
     clinic_kind_id: uuid.UUID,
     fee_cents: int,
     room: str,
+    admits: Admits | None = None,
     release_at: datetime | None = None,
     note: str = "",
     publish: bool = False,
@@ -215,7 +222,14 @@ def add_session(
     ensure_shape(starts_local, ends_local, slot_minutes, places_per_slot, fee_cents, room, note)
     ensure_dates(local_date, local_date)
     shape = Shape(
-        starts_local, ends_local, slot_minutes, places_per_slot, clinic_kind_id, fee_cents, room.strip()
+        starts_local,
+        ends_local,
+        slot_minutes,
+        places_per_slot,
+        clinic_kind_id,
+        fee_cents,
+        room.strip(),
+        make_admits(**(admits or {})),
     )
     try:
         with transaction() as session:
@@ -344,6 +358,9 @@ def _say(
         said.append(f"诊室改为 {shape.room or '（空）'}，已约患者的凭条会显示新诊室，不另发短信")
     if impact.sold and shape.fee_cents != row.fee_cents:
         said.append("新费用只对之后的预约生效，已约患者按原费用")
+    if shape.admits != row.admits:
+        who = "，".join(in_words(shape.admits)) or "不限患者"
+        said.append(f"以后预约：{who}{'；已约的患者不受影响' if impact.sold else ''}")
     if row.status == "draft":
         said.append("保存并立即生效：患者马上能看到" if publish else "存为草稿：患者看不到，发布后才生效")
     return said
@@ -359,6 +376,7 @@ def _ensure_shape(shape: Shape, note: str) -> None:
         shape.room,
         note,
     )
+    make_admits(**(shape.admits or {}))
 
 
 def preview_change(
