@@ -90,7 +90,13 @@ class Settings:
                 "max_overflow": 10,
                 "pool_pre_ping": True,
                 "pool_recycle": 1800,
+                "pool_timeout": 3,  # seconds to wait for a connection; longer than that is better said at once
             }
+        # the release minute: who waits, how many, how long (booking/gate.py, worker/lanes.py)
+        self.WAIT_SECONDS = env.float("WAIT_SECONDS", 5.0)
+        self.WAITING_AT_MOST = env.int("WAITING_AT_MOST", 100)
+        self.REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", 64)
+        self.RETRY_AFTER_SECONDS = env.int("RETRY_AFTER_SECONDS", 5)
         self.REDIS_URL = env.str("REDIS_URL", "")
         self.BROKER_URL = self.REDIS_URL or "memory://"
         self.RATELIMIT_STORAGE_URI = self.REDIS_URL or "memory://"

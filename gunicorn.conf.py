@@ -6,7 +6,7 @@ worker and the beat run inside it, as with `python wsgi.py`.
 
 from worker import checks, serve
 
-worker_class = "gthread"
+worker_class = "worker.lanes.Worker"  # gthread with lanes to wait in
 threads = serve.THREADS
 graceful_timeout = serve.GRACE_SECONDS
 control_socket_disable = True

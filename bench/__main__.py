@@ -211,7 +211,7 @@ def _environment(url: str, broker: str, gateway: int) -> dict[str, str]:
 
 def _start(stack: contextlib.ExitStack, bench: Bench, env: dict[str, str]) -> None:
     for name, app, more in (
-        ("bare", "bench.floors:app", ["-c", "/dev/null", "--no-control-socket"]),
+        ("bare", "bench.floors:app", ["-c", "/dev/null", "-k", "gthread", "--no-control-socket"]),
         ("ours", "wsgi:app", ["-c", "gunicorn.conf.py"]),
     ):
         port = running.free_port()

@@ -86,9 +86,7 @@ def python(*words: str) -> list[str]:
 
 def gunicorn(app: str, port: int, *more: str) -> list[str]:
     """Return the command of the real server: two processes of eight threads."""
-    return python(
-        "gunicorn", "-w", "2", "-k", "gthread", "--threads", "8", "-b", f"127.0.0.1:{port}", *more, app
-    )
+    return python("gunicorn", "-w", "2", "--threads", "8", "-b", f"127.0.0.1:{port}", *more, app)
 
 
 def _stat(pid: str) -> list[str] | None:

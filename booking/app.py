@@ -18,8 +18,10 @@ from booking.cli import register_commands
 from booking.db import Instant, Json, Sealed, db
 from booking.demo.door import register_demo
 from booking.desk import register_desk
+from booking.gate import BusyPage, Gate
 from booking.limits import limiter
 from booking.web import register_web
+from booking.web.frame import asset
 
 csrf = CSRFProtect()
 babel = Babel()
@@ -45,6 +47,20 @@ migrate = Migrate(
 def _static_headers(headers: Headers, _path: str, _url: str) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
+
+
+def _gate(app: Flask) -> Gate:
+    with app.test_request_context():
+        styles = (asset("css/tokens.css"), asset("css/app.css"))
+    return Gate(
+        app.wsgi_app,
+        wait_seconds=app.config["WAIT_SECONDS"],
+        at_once=app.config["REQUESTS_AT_ONCE"],
+        trusts_proxy=app.config["TRUSTED_PROXIES"] > 0,
+        page=BusyPage(
+            site=app.config["SITE_NAME"], styles=styles, retry_seconds=app.config["RETRY_AFTER_SECONDS"]
+        ),
+    )
 
 
 def create_app(settings: config.Settings | None = None) -> Flask:
@@ -73,6 +89,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     if app.config["TRUSTED_PROXIES"]:
         hops = app.config["TRUSTED_PROXIES"]
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = _gate(app)  # type: ignore[method-assign]
     if not app.config["TESTING"]:
         app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]
             app.wsgi_app,

@@ -61,6 +61,14 @@ def reset(session: Session) -> None:
     session.execute(text("UPDATE demo_clock SET offset_seconds = 0 WHERE id = 1"))
 
 
+def seconds_since(epoch: float) -> float:
+    """Return how long ago an instant was that another machine named (seconds since 1970), by this machine's clock.
+
+    For how long a request stood in front of us, never for what a verb decides.
+    """
+    return datetime.now(UTC).timestamp() - epoch
+
+
 def utc(local_date: date, at: time, zone: str) -> datetime:
     """Return the UTC instant of a wall-clock time in `zone` (IANA name).
 

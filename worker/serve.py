@@ -16,7 +16,7 @@ from gunicorn.workers.base import Worker
 from booking.db import db
 from booking.demo.load import ensure_demo
 from booking.outbox import on_commit
-from worker import checks, embedded
+from worker import checks, embedded, lanes
 from worker.app import app as celery
 from worker.app import flask_app, wake_after_commits
 
@@ -33,6 +33,8 @@ def start_engine_room(web_worker: Worker) -> None:
     # here both mean: finish what is in hand, then go.
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, web_worker.handle_exit)
+    if isinstance(web_worker, lanes.Worker):
+        web_worker.lanes.most = flask_app.config["WAITING_AT_MOST"]
     wake_after_commits()
     if not flask_app.config["REDIS_URL"]:
         _stop_engine_room = embedded.start(celery)
@@ -89,7 +91,7 @@ def main() -> None:
         {
             "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             "workers": int(os.environ.get("WEB_CONCURRENCY", "1")),
-            "worker_class": "gthread",
+            "worker_class": "worker.lanes.Worker",
             "threads": THREADS,
             "graceful_timeout": GRACE_SECONDS,
             "control_socket_disable": True,

@@ -71,7 +71,7 @@ def _frame() -> dict[str, Any]:
 
 def _sign_ins() -> dict[str, Any]:
     """The sign-ins shown beside the staff form: those of the demo that are really there."""
-    if request.endpoint != SIGN_IN:
+    if request.endpoint != SIGN_IN or "bare_frame" in g:
         return {}
     rows = db.session.execute(
         select(StaffMember.username, Hospital.slug).join(Hospital, Hospital.id == StaffMember.hospital_id)

@@ -146,7 +146,17 @@ def problem(
 ) -> tuple[str, int]:
     """Return the page that says what happened and what to do, with its status."""
     error = {"code": status, "heading": heading, "text": text, "retry": retry}
-    return render_template("web/error.html", error=error, links=links, near=None, **more), status
+    shown = {"error": error, "links": links, "near": None} | more
+    try:
+        return render_template("web/error.html", **shown), status
+    except SQLAlchemyError:
+        if "bare_frame" in g:
+            raise
+        g.bare_frame = (
+            True  # the page of another trouble met this one: say what it was to say, without the database
+        )
+        db.session.remove()
+        return render_template("web/error.html", **shown), status
 
 
 def _words(status: int) -> tuple[str, str]:
@@ -190,7 +200,10 @@ def _failed(error: HTTPException) -> ResponseReturnValue:
 
 
 def _too_fast(error: RateLimitExceeded) -> ResponseReturnValue:
-    real = clock.db_now(db.session()) - clock.offset(db.session())
+    try:
+        real = clock.db_now(db.session()) - clock.offset(db.session())
+    except SQLAlchemyError as away:
+        return _database_failed(away)
     seconds = max(1, limiter.current_limit.reset_at - int(real.timestamp())) if limiter.current_limit else 60
     heading, _text = _words(429)
     retry = _("请 %(time)s后再试。", time=wording.duration(seconds))
@@ -215,7 +228,10 @@ def _quietly(error: Exception, status: int) -> ResponseReturnValue:
     current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
     g.bare_frame = True
     db.session.remove()
-    return problem(status, *_words(status))
+    answer = current_app.make_response(problem(status, *_words(status)))
+    if status == 503:
+        answer.headers["Retry-After"] = str(current_app.config["RETRY_AFTER_SECONDS"])
+    return answer
 
 
 # --- a page that stayed open too long --------------------------------------------------------------------------------

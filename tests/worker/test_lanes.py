@@ -1,0 +1,50 @@
+"""The lanes in which requests wait, by their first bytes; the real server is in test_release_minute.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.lanes import FIRST, NOW, READ, WRITE, Lanes, lane_of
+
+END = b" HTTP/1.1\r\nHost: a\r\n"
+OURS = END + b"Cookie: show=elder; qw=abc\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "lane"),
+    [
+        (b"POST /book/1-00ff" + OURS, FIRST),
+        (b"GET /book/1-00ff" + OURS, FIRST),
+        (b"POST /book/1-00ff/extend" + OURS, FIRST),
+        (b"POST /book/1-00ff" + END + b"\r\n", WRITE),  # nobody's: no cookie of ours
+        (b"POST /hold" + OURS, WRITE),
+        (b"POST /login" + OURS, WRITE),
+        (b"GET /d/shenzhiwei?date=2026-12-01" + OURS, READ),
+        (b"HEAD / HTTP/1.1\r\n\r\n", READ),
+        (b"GET /static/css/app.css?v=1" + OURS, NOW),
+        (b"GET /healthz" + END + b"\r\n", NOW),
+        (b"GET /healthz", READ),  # not whole yet
+        (b"", WRITE),
+    ],
+)
+def test_the_first_bytes_decide_the_lane(head, lane):
+    assert lane_of(head) == lane
+
+
+def test_whoever_holds_a_place_goes_first_and_nobody_starves():
+    lanes = Lanes(20)
+    for number in range(5):
+        lanes.put(READ, f"r{number}")
+        lanes.put(WRITE, f"w{number}")
+    for number in range(6):
+        lanes.put(FIRST, f"f{number}")
+    assert [lanes.take() for _ in range(16)] == (
+        ["f0", "f1", "f2", "w0", "f3", "f4", "f5", "r0", "w1", "r1", "w2", "r2", "w3", "r3", "w4", "r4"]
+    )
+
+
+def test_a_full_lane_takes_no_more_and_the_others_still_do():
+    lanes = Lanes(2)
+    assert [lanes.put(WRITE, number) for number in range(3)] == [True, True, False]
+    assert lanes.put(FIRST, "f") and lanes.put(READ, "r")
+    assert [lanes.take() for _ in range(4)] == ["f", 0, "r", 1]

@@ -1,0 +1,149 @@
+"""How requests wait inside a web process: in lanes, each with room for so many, looked at before they are read.
+
+gunicorn's threads take requests in the order of arrival from a queue without end. In the minute of a release that queue
+grows by thousands; a person who already holds a place and only has to confirm it stands behind all of them. Here the
+first bytes of a request decide its lane while it waits on its socket:
+
+- FIRST: the steps of people who hold a place (confirm page, confirm, extend, give back). Three of four turns are theirs.
+- WRITE and READ: every other form, every other page; they take turns, so that pages stay readable under a rush of forms
+  and the other way round.
+- NOW: static files, health, and requests that found their lane full: two threads of their own, so that they are
+  answered while all others work or wait for a database that does not answer.
+
+A lane that is full, and a request that is older than `WAIT_SECONDS` when its turn comes, are answered by the gate
+(booking/gate.py) without touching the application. So at most three lanes × `WAITING_AT_MOST` requests wait in a
+process; connections beyond gunicorn's `worker_connections` wait in the kernel's list of `backlog`.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from booking import gate
+
+FIRST, WRITE, READ, NOW = range(4)
+PEEKED = 2048
+EXPRESS_THREADS = 2
+FIRST_IN_A_ROW = 3
+
+
+def lane_of(head: bytes) -> int:
+    """Return the lane of a request by its first bytes: the request line, and whether a cookie of ours came with it."""
+    method, _space, rest = head.partition(b" ")
+    path = rest.partition(b" ")[0].partition(b"?")[0]
+    if path.startswith(_EXEMPT):
+        return (
+            NOW if b"\r\n\r\n" in head else READ
+        )  # one that is not whole yet could keep an express thread waiting
+    if path.startswith(b"/book/") and b"qw=" in head:
+        return FIRST
+    return READ if method in (b"GET", b"HEAD") else WRITE
+
+
+_EXEMPT = tuple(one.encode() for one in gate.NEVER_SHED)
+
+
+class Lanes:
+    """The waiting requests of one process. `most` is the room of each lane."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.lock = threading.Lock()
+        self.waiting: tuple[deque[Any], ...] = (deque(), deque(), deque())
+        self.in_a_row = 0
+        self.last = READ
+
+    def put(self, lane: int, one: Any) -> bool:
+        """Let one wait in its lane; False when there is no room."""
+        with self.lock:
+            if len(self.waiting[lane]) >= self.most:
+                return False
+            self.waiting[lane].append(one)
+        return True
+
+    def take(self) -> Any:
+        """Return the one whose turn it is. Call it as often as `put` said True."""
+        with self.lock:
+            first, write, read = self.waiting
+            if first and (self.in_a_row < FIRST_IN_A_ROW or not (write or read)):
+                self.in_a_row += 1
+                return first.popleft()
+            self.in_a_row = 0
+            self.last = (READ if read else WRITE) if self.last == WRITE else (WRITE if write else READ)
+            return self.waiting[self.last].popleft()
+
+
+class _Done:
+    """What gunicorn asks of a request that is over."""
+
+    def __init__(self, result: Any) -> None:
+        self.kept = result
+
+    def result(self) -> Any:
+        return self.kept
+
+    def cancelled(self) -> bool:
+        return False
+
+
+class Worker(ThreadWorker):
+    """gunicorn's threaded worker with lanes instead of one queue, and no thread for a connection that says nothing."""
+
+    def init_process(self) -> None:
+        self.lanes = Lanes(
+            100
+        )  # the start sets `most` from the settings, when the application is there to be asked
+        self.express = ThreadPoolExecutor(EXPRESS_THREADS, "express")
+        super().init_process()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Put a request in its lane; a new connection first waits in the poller until it says something."""
+        if not conn.initialized and not conn.data_ready:
+            self._wait_for_words(conn)
+            return
+        conn.arrived = time.monotonic()
+        lane = lane_of(_peek(conn.sock))
+        if lane == NOW:
+            self.express.submit(self._serve, conn, True)
+        elif self.lanes.put(lane, conn):
+            self.tpool.submit(self._next)
+        else:
+            self.express.submit(self._serve, conn, False)
+
+    def _wait_for_words(self, conn: TConn) -> None:
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + self.cfg.keepalive
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def _next(self) -> None:
+        self._serve(self.lanes.take(), True)
+
+    def _serve(self, conn: TConn, room: bool) -> None:
+        gate.came(conn.arrived, room=room)
+        result: Any = False
+        try:
+            result = self.handle(conn)
+        finally:
+            self.method_queue.defer(self.finish_request, conn, _Done(result))
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        self.express.shutdown(wait=False)
+        super().handle_quit(sig, frame)
+
+
+def _peek(sock: socket.socket) -> bytes:
+    """Return what waits on a socket without taking it; nothing when it has already been read ahead."""
+    try:
+        return sock.recv(PEEKED, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
