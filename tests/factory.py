@@ -28,6 +28,7 @@ from booking.directory.models import (
     Specialty,
 )
 from booking.people.models import Account, Patient, PatientLink
+from booking.schedule.channels import in_order, share
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.vault import blind_index
 
@@ -211,8 +212,13 @@ def open_session(
     release_at: datetime | None = None,
     fee_cents: int = 2500,
     room: str = "302 诊室",
+    channels: dict[str, int] | None = None,
+    rolls_at: datetime | None = None,
 ) -> OpenSession:
-    """Write a session (default: the day after tomorrow 08:30–10:30, released an hour ago) with slots and places."""
+    """Write a session (default: the day after tomorrow 08:30–10:30, released an hour ago) with slots and places.
+
+    `channels` are the places of a slot kept from the web, until `rolls_at` (default: never).
+    """
     mine = {"hospital_id": at.id}
     zone = at.hospital.zone
     day = on or local(now(), zone).date() + timedelta(days=2)
@@ -232,6 +238,8 @@ def open_session(
         ends_at=utc(day, ends, zone),
         slot_minutes=slot_minutes,
         places_per_slot=places,
+        channels=channels or {},
+        rolls_at=rolls_at,
         fee_cents=fee_cents,
         room=room,
         status=status,
@@ -259,9 +267,11 @@ def open_session(
                 session_id=row.id,
                 slot_id=slot.id,
                 position=position,
+                channel=channel,
+                rolls_at=None if channel == "web" else rolls_at,
                 open=status in ("published", "running"),
             )
-            for position in range(1, places + 1)
+            for position, channel in enumerate(in_order(share(places, channels or {})), start=1)
         ]
         for slot in slots
     }

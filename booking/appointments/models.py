@@ -53,7 +53,8 @@ class Appointment(Tenant, Model):
 
     `holds_place_id` equals `place_id` while the status is active and is empty afterwards. `holder` is the hash of the
     browser's key; `holder_seat` and `open_seat` number the live holds of a person and the account-less holds of a
-    session, so that their caps are unique indexes. `sold` is what the patient was promised: names, place, fee.
+    session, so that their caps are unique indexes. `sold` is what the patient was promised: names, place, fee. `channel`
+    names the kept places it was asked for of (elder, return, referral): who confirms must be one of those they are for.
     """
 
     __tablename__ = "appointment"
@@ -158,6 +159,7 @@ class Appointment(Tenant, Model):
     ends_at: Mapped[datetime] = mapped_column(Instant)
     sold: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     kind: Mapped[str] = mapped_column(String(8), default="web")
+    channel: Mapped[str | None] = mapped_column(String(10))
     holder: Mapped[str | None] = mapped_column(String(64))
     holder_account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id"))
     holder_seat: Mapped[int | None]

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from booking import failpoints
@@ -72,11 +72,19 @@ def take_place(
 
 
 def return_place(session: Session, hospital_id: int, place_id: uuid.UUID, appointment_id: uuid.UUID) -> None:
-    """Give a place back, once: the mark must still be ours, otherwise the transaction is wrong and must not commit."""
+    """Give a place back, once: the mark must still be ours, otherwise the transaction is wrong and must not commit.
+
+    A place that was added for one patient (加号) is not sold on: it is withdrawn.
+    """
     done = session.execute(
         update(Place)
         .where(Place.hospital_id == hospital_id, Place.id == place_id, Place.appointment_id == appointment_id)
-        .values(appointment_id=None, held_until=None)
+        .values(
+            appointment_id=None,
+            held_until=None,
+            open=and_(Place.open, Place.channel != "extra"),
+            withdrawn=or_(Place.withdrawn, Place.channel == "extra"),
+        )
         .execution_options(synchronize_session=False)
     )
     if getattr(done, "rowcount", 0) != 1:

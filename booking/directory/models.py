@@ -199,6 +199,8 @@ class Policy(Tenant, Model):
     """A hospital's rules (规则), versioned: an appointment keeps the version it was sold under. See domain.md §5 for defaults.
 
     `reminders` is the ladder: a list of {"kind", "days_before", "at"} or {"kind", "minutes_before"} steps.
+    `channels` are the places of a slot kept for other ways than the web, by channel, as a new template or session begins;
+    what is left of them is sold online from `roll_time` on, `roll_days_before` days before the visit (None: never).
     Minutes, days and counts are plain integers; times of day are hospital wall time. `return_from` and `return_to` are the
     published window in which a returned place that nobody on the waiting list could use is for everybody again.
     """
@@ -213,6 +215,10 @@ class Policy(Tenant, Model):
     horizon_days: Mapped[int] = mapped_column(default=7)
     release_time: Mapped[time] = mapped_column(Time, default=time(7, 30))
     closing_minutes: Mapped[int] = mapped_column(default=30)
+    channels: Mapped[dict[str, int]] = mapped_column(Json, default=dict, server_default="{}")
+    roll_days_before: Mapped[int] = mapped_column(default=1, server_default="1")
+    roll_time: Mapped[time | None] = mapped_column(Time, default=time(17, 0), server_default="17:00:00")
+    extra_cap: Mapped[int] = mapped_column(default=5, server_default="5")
     cancel_days_before: Mapped[int] = mapped_column(default=1)
     cancel_time: Mapped[time] = mapped_column(Time, default=time(17, 0))
     regret_minutes: Mapped[int] = mapped_column(default=10)

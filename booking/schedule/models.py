@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     String,
+    Text,
     Time,
     UniqueConstraint,
     Uuid,
@@ -24,12 +25,14 @@ CHANNELS = ("web", "phone", "desk", "elder", "return", "referral", "extra")
 SESSION_STATUSES = ("draft", "published", "running", "finished", "stopped")
 FREE_PLACE = "appointment_id IS NULL AND open"
 TO_ASK = "freed_at IS NOT NULL AND appointment_id IS NULL"
+STANDING_EXTRA = "extra_number IS NOT NULL AND NOT withdrawn"
 
 
 class Template(Tenant, Model):
     """A weekly pattern (排班模板) of one practice and part of day. `weekday` 0 is Monday; `weeks` counts ISO weeks.
 
     `admits` says whom its sessions are for (see `schedule/admission.py`); nothing means everybody.
+    `channels` says how many of a slot's places are kept for phone, desk, elder, return, referral; the rest are online.
     """
 
     __tablename__ = "template"
@@ -53,6 +56,7 @@ class Template(Tenant, Model):
     ends_local: Mapped[time] = mapped_column(Time)
     slot_minutes: Mapped[int] = mapped_column(default=30)
     places_per_slot: Mapped[int] = mapped_column(default=3)
+    channels: Mapped[dict[str, int]] = mapped_column(Json, default=dict, server_default="{}")
     clinic_kind_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     fee_cents: Mapped[int] = mapped_column(default=0)
     room: Mapped[str] = mapped_column(String(60), default="")
@@ -69,7 +73,9 @@ class Template(Tenant, Model):
 class ClinicSession(Tenant, Model):
     """A session (班次): one practice, one local date, one part of day. Kind, fee and room stand here, as does `release_at`.
 
-    `owner` says whose numbers these are: ours, or the hospital system's (`his`). `admits` says whom it is for.
+    `owner` says whose numbers these are: ours, or the hospital system's (`his`). `admits` says whom it is for. `channels`
+    counts the places of a slot that are kept for other ways than the web; from `rolls_at` on (None: never) those left
+    over are sold online too.
     """
 
     __tablename__ = "clinic_session"
@@ -109,10 +115,12 @@ class ClinicSession(Tenant, Model):
     ends_at: Mapped[datetime] = mapped_column(Instant)
     slot_minutes: Mapped[int]
     places_per_slot: Mapped[int]
+    channels: Mapped[dict[str, int]] = mapped_column(Json, default=dict, server_default="{}")
     fee_cents: Mapped[int] = mapped_column(default=0)
     room: Mapped[str] = mapped_column(String(60), default="")
     status: Mapped[str] = mapped_column(String(10), default="draft")
     release_at: Mapped[datetime] = mapped_column(Instant)
+    rolls_at: Mapped[datetime | None] = mapped_column(Instant)
     closing_minutes: Mapped[int] = mapped_column(default=30)
     owner: Mapped[str] = mapped_column(String(4), default="ours")
     note: Mapped[str] = mapped_column(String(200), default="")
@@ -154,7 +162,9 @@ class Place(Tenant, Model):
     foreign keys that make place and appointment agree in every committed state. `open` is false while the session
     is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back;
     `held_until` repeats the hold's end so that counting free places needs no second table. `freed_at` is set while the
-    waiting list is still to be asked about a place that came back then.
+    waiting list is still to be asked about a place that came back then. `rolls_at` is the instant from which a place of
+    another channel than the web is sold online too. `extra_number` numbers the places added (加号) that stand in a session,
+    so that their cap is a unique index.
     """
 
     __tablename__ = "place"
@@ -195,6 +205,15 @@ class Place(Tenant, Model):
             sqlite_where=text(TO_ASK),
             postgresql_where=text(TO_ASK),
         ),
+        Index(
+            "uq_one_extra_place_per_number",
+            "hospital_id",
+            "session_id",
+            "extra_number",
+            unique=True,
+            sqlite_where=text(STANDING_EXTRA),
+            postgresql_where=text(STANDING_EXTRA),
+        ),
     )
     session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     slot_id: Mapped[uuid.UUID] = mapped_column(Uuid)
@@ -204,7 +223,36 @@ class Place(Tenant, Model):
     withdrawn: Mapped[bool] = mapped_column(default=False)
     rests_until: Mapped[datetime | None] = mapped_column(Instant)
     freed_at: Mapped[datetime | None] = mapped_column(Instant)
+    rolls_at: Mapped[datetime | None] = mapped_column(Instant)
+    extra_number: Mapped[int | None]
     held_until: Mapped[datetime | None] = mapped_column(Instant)
     appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     external_system: Mapped[str | None] = mapped_column(String(80))
     external_id: Mapped[str | None] = mapped_column(String(120))
+
+
+class ExtraGrant(Tenant, Model):
+    """Who let a place be added to a full session (加号), and why: one row for every place of the channel extra.
+
+    `owner_kind` doctor or staff, with their id and name as they were; `granted_by` is the staff member who wrote it down.
+    """
+
+    __tablename__ = "extra_grant"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "place_id"], ["place.hospital_id", "place.id"]),
+        ForeignKeyConstraint(
+            ["hospital_id", "session_id"], ["clinic_session.hospital_id", "clinic_session.id"]
+        ),
+        UniqueConstraint("hospital_id", "place_id", name="uq_one_grant_per_extra_place"),
+        CheckConstraint("owner_kind IN ('doctor', 'staff')", name="owner_kind"),
+        CheckConstraint("reason <> ''", name="says_why"),
+        Index("ix_extra_grant_session", "hospital_id", "session_id"),
+    )
+    place_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    session_id: Mapped[uuid.UUID] = mapped_column(Uuid)
+    owner_kind: Mapped[str] = mapped_column(String(6))
+    owner_id: Mapped[str] = mapped_column(String(40))
+    owner_name: Mapped[str] = mapped_column(String(60))
+    reason: Mapped[str] = mapped_column(Text)
+    granted_at: Mapped[datetime] = mapped_column(Instant)
+    granted_by: Mapped[str] = mapped_column(String(40))

@@ -136,14 +136,18 @@ def sellable(
 ) -> ColumnElement[bool]:
     """The places that could be taken at `now`: open, not resting, and free or under a hold that has run out.
 
-    With `resting` those that could be taken if they did not rest: what the waiting list may be offered.
+    `channel` web also has the kept places of other channels once they have rolled over; any other channel has its own
+    places only. None means every place. With `resting` those that could be taken if they did not rest: what the waiting
+    list may be offered.
     """
     rested = or_(Place.rests_until.is_(None), Place.rests_until <= now)
     if resting:
         rested = Place.rests_until > now
     free = or_(Place.appointment_id.is_(None), Place.held_until <= now)
     conditions = [Place.open.is_(True), rested, free]
-    if channel is not None:
+    if channel == "web":
+        conditions.append(or_(Place.channel == "web", Place.rolls_at <= now))
+    elif channel is not None:
         conditions.append(Place.channel == channel)
     return and_(*conditions)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 
@@ -16,6 +17,7 @@ from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Poli
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import NotFound
 from booking.schedule.admission import Admits, make_admits
+from booking.schedule.channels import rolls_instant, tidy
 from booking.schedule.models import ClinicSession, Template
 from booking.schedule.rules import ensure_dates, ensure_pattern, ensure_shape, falls_on
 from booking.schedule.sessions import Shape, _belongs, insert_session, slot_times
@@ -75,6 +77,7 @@ def save_template(
     clinic_kind_id: uuid.UUID,
     fee_cents: int,
     room: str = "",
+    channels: Mapping[str, int] | None = None,
     weeks: str = "every",
     valid_from: date | None = None,
     valid_to: date | None = None,
@@ -100,6 +103,7 @@ def save_template(
         "clinic_kind_id": clinic_kind_id,
         "fee_cents": fee_cents,
         "room": room.strip(),
+        "channels": tidy(channels, places_per_slot),
         "weeks": weeks,
         "valid_from": valid_from,
         "valid_to": valid_to,
@@ -243,6 +247,7 @@ def _same(row: ClinicSession, template: Template) -> bool:
         "fee_cents",
         "room",
         "admits",
+        "channels",
     )
     return all(getattr(row, name) == getattr(template, name) for name in names)
 
@@ -317,6 +322,7 @@ def _generate_day(
                 template.fee_cents,
                 template.room,
                 template.admits,
+                channels=template.channels,
             )
             try:
                 with session.begin_nested():
@@ -330,6 +336,7 @@ def _generate_day(
                         zone=zone,
                         policy_version=policy.version,
                         release_at=release_instant(policy, day, zone),
+                        rolls_at=rolls_instant(policy, day, zone),
                         closing_minutes=policy.closing_minutes,
                         owner=owner,
                         publish=template.publishes if publish is None else publish,

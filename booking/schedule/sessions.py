@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Prac
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import BadInput, NotFound
 from booking.schedule.admission import Admits, in_words, make_admits
+from booking.schedule.channels import KEPT, in_order, in_words, reachable, rolls_instant, share, tidy
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.rules import (
     BelowSold,
@@ -33,6 +35,10 @@ from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
 
 CHANGEABLE = ("draft", "published", "running")
+BY_RULE: Any = object()
+"""In the place of an instant: as the hospital's policy says. None is taken, it means never."""
+AS_IT_IS: Any = object()
+"""In the place of an instant: leave it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Shape:
     """What a session looks like: wall-clock hours, slot length in minutes, numbers per slot, kind, fee in cents, room.
 
     `admits` says whom it is for (`admission.make_admits`); None is everybody.
+    `channels` says how many of a slot's numbers are kept for phone, desk, elder, return, referral; the rest are online.
     """
 
     starts_local: time
@@ -50,6 +57,7 @@ class Shape:
     fee_cents: int
     room: str
     admits: Admits | None = None
+    channels: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -70,9 +78,10 @@ class _Layout:
 
     new_slots: list[tuple[time, time]] = field(default_factory=list)
     ends: dict[uuid.UUID, time] = field(default_factory=dict)
-    reopen: list[uuid.UUID] = field(default_factory=list)
-    extend: list[tuple[uuid.UUID, int, int]] = field(default_factory=list)
+    reopen: dict[uuid.UUID, str] = field(default_factory=dict)
+    extend: list[tuple[uuid.UUID, int, list[str]]] = field(default_factory=list)
     withdraw: list[uuid.UUID] = field(default_factory=list)
+    relabel: dict[uuid.UUID, str] = field(default_factory=dict)
     impact: Impact = field(default_factory=Impact)
 
 
@@ -96,6 +105,7 @@ def insert_session(
     owner: str,
     publish: bool,
     template_id: uuid.UUID | None = None,
+    rolls_at: datetime | None = None,
     note: str = "",
     now: datetime,
     by: str = "",
@@ -123,6 +133,8 @@ def insert_session(
             ends_at=utc(local_date, shape.ends_local, zone),
             slot_minutes=shape.slot_minutes,
             places_per_slot=shape.places_per_slot,
+            channels=shape.channels,
+            rolls_at=rolls_at,
             fee_cents=shape.fee_cents,
             room=shape.room,
             admits=shape.admits,
@@ -138,10 +150,11 @@ def insert_session(
     times = slot_times(local_date, shape.starts_local, shape.ends_local, shape.slot_minutes, zone)
     slots = [_slot_row(hospital_id, session_id, local_date, zone, closing_minutes, *one) for one in times]
     session.execute(insert(Slot), slots)
+    order = in_order(share(shape.places_per_slot, shape.channels))
     places = [
-        _place_row(hospital_id, session_id, slot["id"], position, publish)
+        _place_row(hospital_id, session_id, slot["id"], position, publish, channel, rolls_at)
         for slot in slots
-        for position in range(1, shape.places_per_slot + 1)
+        for position, channel in enumerate(order, start=1)
     ]
     session.execute(insert(Place), places)
     return session_id
@@ -170,7 +183,13 @@ def _slot_row(
 
 
 def _place_row(
-    hospital_id: int, session_id: uuid.UUID, slot_id: uuid.UUID, position: int, is_open: bool
+    hospital_id: int,
+    session_id: uuid.UUID,
+    slot_id: uuid.UUID,
+    position: int,
+    is_open: bool,
+    channel: str,
+    rolls_at: datetime | None,
 ) -> dict[str, Any]:
     return {
         "hospital_id": hospital_id,
@@ -179,6 +198,8 @@ def _place_row(
         "slot_id": slot_id,
         "position": position,
         "open": is_open,
+        "channel": channel,
+        "rolls_at": rolls_at if channel in KEPT else None,
     }
 
 
@@ -207,14 +228,16 @@ def add_session(
     fee_cents: int,
     room: str,
     admits: Admits | None = None,
+    channels: Mapping[str, int] | None = None,
     release_at: datetime | None = None,
+    rolls_at: datetime | None = BY_RULE,
     note: str = "",
     publish: bool = False,
 ) -> ClinicSession:
     """Add a single session (单次加开) as a draft, or published at once.
 
-    `release_at` None means by the hospital's policy. Raises BadInput, NotAllowed, and SessionExists when the practice
-    already has one on that date and part of day; a repeat is therefore refused, never doubled.
+    `release_at` None means by the hospital's policy, `rolls_at` None never. Raises BadInput, NotAllowed, and SessionExists
+    when the practice already has one on that date and part of day; a repeat is therefore refused, never doubled.
     """
     ensure_may(actor, "change_session", hospital_id)
     if publish:
@@ -230,6 +253,7 @@ def add_session(
         fee_cents,
         room.strip(),
         make_admits(**(admits or {})),
+        tidy(channels, places_per_slot),
     )
     try:
         with transaction() as session:
@@ -265,6 +289,9 @@ def add_session(
                 closing_minutes=policy.closing_minutes,
                 owner=hospital.numbers_owner,
                 publish=publish,
+                rolls_at=rolls_instant(policy, local_date, hospital.zone)
+                if rolls_at is BY_RULE
+                else rolls_at,
                 note=note.strip(),
                 now=now,
                 by=actor.name,
@@ -295,34 +322,27 @@ def _plan(session: Session, row: ClinicSession, shape: Shape) -> _Layout:
     wanted = dict(
         slot_times(row.local_date, shape.starts_local, shape.ends_local, shape.slot_minutes, row.zone)
     )
+    counts = share(shape.places_per_slot, shape.channels)
     standing = {slot.starts_local: slot for slot in slots}
     in_use: list[str] = []
     most_sold = 0
     for slot in slots:
         mine = [place for place in places[slot.id] if not place.withdrawn]
         sold = [place for place in mine if place.appointment_id]
+        usual = [place for place in mine if place.extra_number is None]
         plan.impact.before += len(mine)
         plan.impact.sold += len(sold)
         ends = wanted.get(slot.starts_local)
         if sold and ends != slot.ends_local:
             in_use.append(slot.starts_local.strftime("%H:%M"))
             continue
-        want = shape.places_per_slot if ends else 0
         if ends and ends != slot.ends_local:
             plan.ends[slot.id] = ends
-        if len(sold) > want:
-            most_sold = max(most_sold, len(sold))
-        elif len(mine) > want:
-            free = sorted(
-                (place for place in mine if not place.appointment_id), key=lambda one: -one.position
-            )
-            plan.withdraw += [place.id for place in free[: len(mine) - want]]
-        elif len(mine) < want:
-            back = [place.id for place in places[slot.id] if place.withdrawn][: want - len(mine)]
-            plan.reopen += back
-            more = want - len(mine) - len(back)
-            if more:
-                plan.extend.append((slot.id, len(places[slot.id]) + 1, more))
+        usual_sold = sum(place.appointment_id is not None for place in usual)
+        if ends and usual_sold > shape.places_per_slot:
+            most_sold = max(most_sold, usual_sold)
+            continue
+        _plan_slot(plan, slot.id, places[slot.id], counts if ends else {})
     if in_use:
         raise SlotsInUse(times="、".join(in_use))
     if most_sold:
@@ -331,11 +351,36 @@ def _plan(session: Session, row: ClinicSession, shape: Shape) -> _Layout:
     plan.impact.withdrawn = len(plan.withdraw)
     plan.impact.added = (
         len(plan.reopen)
-        + sum(more for _, _, more in plan.extend)
+        + sum(len(more) for _, _, more in plan.extend)
         + len(plan.new_slots) * shape.places_per_slot
     )
     plan.impact.after = plan.impact.before + plan.impact.added - plan.impact.withdrawn
     return plan
+
+
+def _plan_slot(plan: _Layout, slot_id: uuid.UUID, places: list[Place], wanted: dict[str, int]) -> None:
+    """Plan the places of one slot: free ones change their channel before any is withdrawn or added.
+
+    Places that were added (加号) belong to their patient and are not counted here.
+    """
+    usual = [place for place in places if place.extra_number is None]
+    mine = [place for place in usual if not place.withdrawn]
+    have = Counter(place.channel for place in mine)
+    target = reachable(wanted, Counter(place.channel for place in mine if place.appointment_id))
+    missing = [name for name, count in target.items() for _ in range(count - have[name])]
+    surplus = []
+    for place in sorted(mine, key=lambda one: -one.position):
+        if place.appointment_id is None and have[place.channel] > target.get(place.channel, 0):
+            have[place.channel] -= 1
+            surplus.append(place)
+    back = [place for place in usual if place.withdrawn]
+    for place in surplus[: len(missing)]:
+        plan.relabel[place.id] = missing.pop(0)
+    plan.withdraw += [place.id for place in surplus if place.id not in plan.relabel]
+    for place in back[: len(missing)]:
+        plan.reopen[place.id] = missing.pop(0)
+    if missing:
+        plan.extend.append((slot_id, max((place.position for place in places), default=0) + 1, missing))
 
 
 def _say(
@@ -352,6 +397,9 @@ def _say(
         said.append(
             f"总号数 {impact.before} → {impact.after}，收回 {impact.before - impact.after} 个还没人约的号"
         )
+    if shape.channels != row.channels:
+        kept = in_words(shape.channels)
+        said.append(f"每段留给：{kept}，其余网上可约" if kept else "每段的号全部网上可约")
     if impact.sold:
         said.append(f"已约的 {impact.sold} 人时间不变，不会收到通知")
     if impact.sold and shape.room != row.room:
@@ -377,6 +425,7 @@ def _ensure_shape(shape: Shape, note: str) -> None:
         note,
     )
     make_admits(**(shape.admits or {}))
+    tidy(shape.channels, shape.places_per_slot)
 
 
 def preview_change(
@@ -408,10 +457,13 @@ def change_session(
     actor: Actor,
     version: int,
     release_at: datetime | None = None,
+    rolls_at: datetime | None = AS_IT_IS,
     note: str = "",
     publish: bool = False,
 ) -> ClinicSession:
-    """Give a session another shape. Sold places keep their time; free ones are withdrawn or added.
+    """Give a session another shape. Sold places keep their time and channel; free ones change theirs, are withdrawn or added.
+
+    `rolls_at` is when kept places left over are sold online too: None never, AS_IT_IS leaves it.
 
     Raises Conflict (facts `theirs`: the row as it is now) when `version` is no longer the newest, BelowSold, SlotsInUse,
     SessionOver, BadInput, NotAllowed. A repeat with the old version is a Conflict, so nothing happens twice.
@@ -442,6 +494,7 @@ def change_session(
         row.starts_at = utc(row.local_date, shape.starts_local, row.zone)
         row.ends_at = utc(row.local_date, shape.ends_local, row.zone)
         row.release_at = release_at or row.release_at
+        row.rolls_at = row.rolls_at if rolls_at is AS_IT_IS else rolls_at
         row.note, row.version = note.strip(), row.version + 1
         row.changed_at, row.changed_by = now, actor.name
         session.flush()
@@ -454,7 +507,9 @@ def change_session(
 
 def _said(row: ClinicSession, shape: Shape) -> dict[str, Any]:
     """Return what the audit trail compares before and after."""
-    return {name: str(getattr(row, name)) for name in (*vars(shape), "status", "release_at", "note")}
+    return {
+        name: str(getattr(row, name)) for name in (*vars(shape), "status", "release_at", "rolls_at", "note")
+    }
 
 
 def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, live: bool) -> None:
@@ -471,25 +526,42 @@ def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, li
         done = session.execute(still_free.values(withdrawn=True, open=False))
         if getattr(done, "rowcount", 0) != len(plan.withdraw):
             raise BelowSold("刚刚又有人约了，请重新预览后再保存。")
-    if plan.reopen:
-        again = update(Place).where(Place.hospital_id == hospital_id, Place.id.in_(plan.reopen))
-        session.execute(again.values(withdrawn=False, open=live))
+    for place_id, channel in plan.relabel.items():
+        free = update(Place).where(
+            Place.hospital_id == hospital_id, Place.id == place_id, Place.appointment_id.is_(None)
+        )
+        if getattr(session.execute(free.values(channel=channel)), "rowcount", 0) != 1:
+            raise BelowSold("刚刚又有人约了，请重新预览后再保存。")
+    for place_id, channel in plan.reopen.items():
+        again = update(Place).where(Place.hospital_id == hospital_id, Place.id == place_id)
+        session.execute(again.values(withdrawn=False, open=live, channel=channel))
     slots = [
         _slot_row(hospital_id, row.id, row.local_date, row.zone, row.closing_minutes, *times)
         for times in plan.new_slots
     ]
     if slots:
         session.execute(insert(Slot), slots)
-    numbered = [(slot["id"], 1, shape.places_per_slot) for slot in slots] + plan.extend
+    order = in_order(share(shape.places_per_slot, shape.channels))
+    numbered = [(slot["id"], 1, order) for slot in slots] + plan.extend
     places = [
-        _place_row(hospital_id, row.id, slot_id, first + step, live)
-        for slot_id, first, count in numbered
-        for step in range(count)
+        _place_row(hospital_id, row.id, slot_id, first + step, live, channel, row.rolls_at)
+        for slot_id, first, channels in numbered
+        for step, channel in enumerate(channels)
     ]
     if places:
         session.execute(insert(Place), places)
+    _roll(session, row)
     if live:
         _open_places(session, hospital_id, [row.id])
+
+
+def _roll(session: Session, row: ClinicSession) -> None:
+    """Give the places of a session its roll-over: every kept one rolls at the session's instant, those of the web never."""
+    mine = (Place.hospital_id == row.hospital_id, Place.session_id == row.id)
+    for theirs, at in ((Place.channel.in_(KEPT), row.rolls_at), (Place.channel.not_in(KEPT), None)):
+        session.execute(
+            update(Place).where(*mine, theirs, Place.rolls_at.is_distinct_from(at)).values(rolls_at=at)
+        )
 
 
 def _open_places(session: Session, hospital_id: int, session_ids: list[uuid.UUID]) -> None:
