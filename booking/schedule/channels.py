@@ -88,10 +88,10 @@ def rolls_instant(rule: RollRule, local_date: date, zone: str) -> datetime | Non
     return utc(local_date - timedelta(days=rule.roll_days_before), at, zone)
 
 
-def in_words(channels: Mapping[str, int]) -> str:
+def kept_words(channels: Mapping[str, int]) -> str:
     """Return 「电话 1、现场 2」, or nothing.
 
-    >>> in_words({"desk": 2, "phone": 1})
+    >>> kept_words({"desk": 2, "phone": 1})
     '电话 1、现场 2'
     """
     return "、".join(f"{NAMES[name]} {channels[name]}" for name in KEPT if channels.get(name))

@@ -19,7 +19,7 @@ from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Prac
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import BadInput, NotFound
 from booking.schedule.admission import Admits, in_words, make_admits
-from booking.schedule.channels import KEPT, in_order, in_words, reachable, rolls_instant, share, tidy
+from booking.schedule.channels import KEPT, in_order, kept_words, reachable, rolls_instant, share, tidy
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.rules import (
     BelowSold,
@@ -398,7 +398,7 @@ def _say(
             f"总号数 {impact.before} → {impact.after}，收回 {impact.before - impact.after} 个还没人约的号"
         )
     if shape.channels != row.channels:
-        kept = in_words(shape.channels)
+        kept = kept_words(shape.channels)
         said.append(f"每段留给：{kept}，其余网上可约" if kept else "每段的号全部网上可约")
     if impact.sold:
         said.append(f"已约的 {impact.sold} 人时间不变，不会收到通知")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from booking.errors import BadInput
-from booking.schedule.channels import in_order, in_words, reachable, rolls_instant, share, tidy
+from booking.schedule.channels import in_order, kept_words, reachable, rolls_instant, share, tidy
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,6 @@ def test_kept_places_roll_over_at_the_policys_wall_time():
     )
 
 
-def test_a_share_in_words():
-    assert in_words({"desk": 2, "phone": 1, "elder": 1}) == "电话 1、现场 2、60 岁以上 1"
-    assert in_words({}) == ""
+def test_a_share_kept_words():
+    assert kept_words({"desk": 2, "phone": 1, "elder": 1}) == "电话 1、现场 2、60 岁以上 1"
+    assert kept_words({}) == ""
