@@ -17,6 +17,7 @@ from booking.web import (
     hospitals,
     login,
     messages,
+    metrics,
     pages,
     patients,
     questions,
@@ -44,6 +45,7 @@ BLUEPRINTS = (
     settings.blueprint,
     display.blueprint,
     health.blueprint,
+    metrics.blueprint,
 )
 
 
