@@ -94,7 +94,7 @@ class Settings:
             }
         # the release minute: who waits, how many, how long (booking/gate.py, worker/lanes.py)
         self.WAIT_SECONDS = env.float("WAIT_SECONDS", 5.0)
-        self.WAITING_AT_MOST = env.int("WAITING_AT_MOST", 100)
+        self.WAITING_AT_MOST = env.int("WAITING_AT_MOST", 1000)
         self.REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", 64)
         self.RETRY_AFTER_SECONDS = env.int("RETRY_AFTER_SECONDS", 5)
         self.REDIS_URL = env.str("REDIS_URL", "")

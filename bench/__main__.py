@@ -25,7 +25,7 @@ from redis import Redis
 
 import config
 from bench import client, floors, reading, running
-from bench.clinic import Clinic, Visitor
+from bench.clinic import Clinic, CrowdAnswers, Visitor
 from bench.reserve_floor import ReserveFloor
 from booking.app import create_app
 from tests import servers
@@ -39,8 +39,13 @@ MOST_PER_SECOND = {"hold": 450, "hot": 450, "paced": 225, "booking": 150}
 CONNECTIONS = 16
 WARM, WARM_AGAIN, WARM_SECONDS = 320, 64, 12.0
 """Each of the 16 connections to the database runs every statement ten times before its plan is kept."""
-GROUPS = {"warm": WARM + WARM_AGAIN} | {name: int(SECONDS * most) for name, most in MOST_PER_SECOND.items()}
+CROWD = 1000
+GROUPS = {"crowd": CROWD, "warm": WARM + WARM_AGAIN} | {
+    name: int(SECONDS * most) for name, most in MOST_PER_SECOND.items()
+}
 DOCTOR = "shenzhiwei"
+PRETIX, BESIDE_PRETIX = 7.0, 3171.0
+"""pretix was measured once, beside the same floor: 7.0 orders a second where pgbench took 3 171 places a second."""
 
 
 @dataclass
@@ -311,18 +316,42 @@ def measure_round(bench: Bench) -> None:
         bench.load(f"page like {name}", "bare", (client.one(page, 200) for _ in itertools.count()))
         ours = client.get(path, X_Forwarded_Proto="https", X_Forwarded_For="10.255.0.1")
         bench.load(name, "ours", (client.one(ours, 200) for _ in itertools.count()))
-    bench.keep("reserve", lambda: _rate(bench.reserve.run(SECONDS)), "postgresql")
+    floor = bench.keep("reserve", lambda: _rate(bench.reserve.run(SECONDS)), "postgresql")
+    bench.cells.setdefault("pretix here", []).append({"rate": floor["rate"] * PRETIX / BESIDE_PRETIX})
     taken: list[tuple[Visitor, str]] = []
     hold = bench.load("hold", "ours", clinic.holds(clinic.visitors("hold"), clinic.spread, taken))
     bench.load("confirm", "ours", clinic.confirms(taken))
     bench.load("hot", "ours", clinic.holds(clinic.visitors("hot"), [clinic.hot], []))
     bench.load("sold out", "ours", clinic.late(clinic.visitors("hot")))
+    bench.keep("crowd", lambda: crowd(bench), "ours", "postgresql")
     bench.load("booking", "ours", clinic.bookings(clinic.visitors("booking")))
     pace = max(5.0, hold["rate"] / 2)
     bench.load("null paced", "bare", (client.one(null, 200) for _ in itertools.count()), pace)
     bench.load("hold paced", "ours", clinic.holds(clinic.visitors("paced"), clinic.spread, []), pace)
     bench.keep("no-op", lambda: no_ops(bench), "no-op worker")
     bench.keep("letters", lambda: letters(bench), "worker", "postgresql")
+
+
+def crowd(bench: Bench) -> dict[str, float]:
+    """Let a thousand browsers ask for one slot of twenty at the same moment, each on a connection of its own.
+
+    Who gets a place goes on to confirm it. `p99` is of the first answers; `wrong` are answers that are neither a place
+    nor the page that says which times are left, and places that were not booked.
+    """
+    clinic, answers = bench.clinic, CrowdAnswers()
+    flows = clinic.crowd(clinic.visitors("crowd"), answers)
+    load = client.run(bench.ports["ours"], flows, SECONDS, connections=CROWD)
+    took = sorted(answers.seconds)
+    return {
+        "rate": load.rate,
+        "done": float(load.done),
+        "wrong": float(load.wrong),
+        "p50": took[len(took) // 2],
+        "p99": took[int(len(took) * 0.99)],
+        "winners": float(answers.booked),
+        "full": float(answers.full),
+        "5xx": float(answers.failed),
+    }
 
 
 def _rate(rate: float) -> dict[str, float]:

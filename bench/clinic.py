@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time as clock
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from urllib.parse import urlencode, urlsplit
 
@@ -28,6 +29,7 @@ SLOT_MINUTES = 10
 PLACES = 5
 DAYS_AHEAD = 3
 SOLD_OUT_PLACES = 5
+CROWD_PLACES = 20
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ class Visitor:
     @property
     def headers(self) -> dict[str, str]:
         return {"Cookie": f"qw={self.cookie}", "X_Forwarded_For": self.address, "X_Forwarded_Proto": "https"}
+
+
+@dataclass
+class CrowdAnswers:
+    """What a crowd was told: seconds until each first answer, how many booked, were told "full", met a failure."""
+
+    seconds: list[float] = field(default_factory=list)
+    booked: int = 0
+    full: int = 0
+    failed: int = 0
 
 
 class Clinic:
@@ -117,6 +129,14 @@ class Clinic:
             for number, one in enumerate(early)
         ]
         self.sold_out = ref(opened.slots[0])
+        wanted = factory.open_session(
+            factory.another_doctor(first, "林一"),
+            self.day,
+            starts=time(8),
+            ends=time(8, 30),
+            places=CROWD_PLACES,
+        )
+        self.wanted = ref(wanted.slots[0])
 
     def _people(self, count: int) -> list[Person]:
         """Write accounts with verified phones and one patient each, many rows at a time."""
@@ -209,6 +229,26 @@ class Clinic:
             return False
         answer = yield visitor.confirm(path)
         return answer.status == 303 and "done=booked" in answer.location
+
+    def crowd(self, visitors: list[Visitor], answers: CrowdAnswers) -> Iterator[client.Flow]:
+        """Everybody wants the same slot; who gets a place confirms it."""
+        for visitor in visitors:
+            yield self._one_of_many(visitor, answers)
+
+    def _one_of_many(self, visitor: Visitor, answers: CrowdAnswers) -> client.Flow:
+        began = clock.perf_counter()
+        answer = yield visitor.hold(self.wanted)
+        answers.seconds.append(clock.perf_counter() - began)
+        path = urlsplit(answer.location).path
+        if answer.status != 303 or "/book/" not in path:
+            answers.full += answer.status == 409
+            answers.failed += answer.status >= 500
+            return answer.status == 409
+        answer = yield visitor.see(path)
+        answer = yield visitor.confirm(path)
+        booked = answer.status == 303 and "done=booked" in answer.location
+        answers.booked += booked
+        return booked
 
     def late(self, visitors: list[Visitor]) -> Iterator[client.Flow]:
         """One try for each visitor at the slot that is sold out."""

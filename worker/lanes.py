@@ -10,9 +10,10 @@ first bytes of a request decide its lane while it waits on its socket:
 - NOW: static files, health, and requests that found their lane full: two threads of their own, so that they are
   answered while all others work or wait for a database that does not answer.
 
-A lane that is full, and a request that is older than `WAIT_SECONDS` when its turn comes, are answered by the gate
-(booking/gate.py) without touching the application. So at most three lanes × `WAITING_AT_MOST` requests wait in a
-process; connections beyond gunicorn's `worker_connections` wait in the kernel's list of `backlog`.
+A request whose turn would come later than `WAIT_SECONDS` at the pace of the last turns, one that finds its lane full, and
+one that has become older than that after all, are answered by the gate (booking/gate.py) without touching the
+application. So at most three lanes × `WAITING_AT_MOST` requests wait in a process; connections beyond gunicorn's
+`worker_connections` wait in the kernel's list of `backlog`, and come out of it quickly, because shedding is quick.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ FIRST, WRITE, READ, NOW = range(4)
 PEEKED = 2048
 EXPRESS_THREADS = 2
 FIRST_IN_A_ROW = 3
+NEWEST_COUNTS, FORGOTTEN = 0.1, 0.8
+SLOWEST = 0.5
+"""Seconds between two turns; more than that is a database that stood still, not a pace."""
 
 
 def lane_of(head: bytes) -> int:
@@ -53,33 +57,53 @@ _EXEMPT = tuple(one.encode() for one in gate.NEVER_SHED)
 
 
 class Lanes:
-    """The waiting requests of one process. `most` is the room of each lane."""
+    """The waiting requests of one process. `most` is the room of each lane; `seconds`, how long one may have to wait.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    How long that will be is reckoned from the pace of the last turns taken while others waited.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self.most, self.seconds = most, seconds
         self.lock = threading.Lock()
         self.waiting: tuple[deque[Any], ...] = (deque(), deque(), deque())
         self.in_a_row = 0
         self.last = READ
+        self.pace = 0.0
+        self.taken_at = 0.0
 
     def put(self, lane: int, one: Any) -> bool:
-        """Let one wait in its lane; False when there is no room."""
+        """Let one wait in its lane; False when there is no room, or its turn would come too late."""
         with self.lock:
-            if len(self.waiting[lane]) >= self.most:
+            ahead = len(self.waiting[FIRST])
+            if lane != FIRST:
+                ahead += len(self.waiting[WRITE]) + len(self.waiting[READ])
+            if len(self.waiting[lane]) >= self.most or ahead * self.pace > self.seconds:
                 return False
-            self.waiting[lane].append(one)
+            if not ahead:
+                self.taken_at = 0.0  # nobody waits: what comes now says nothing about the pace of a rush,
+                self.pace *= FORGOTTEN  # and what was learned in the last one grows old
+            self.waiting[lane].append((time.monotonic(), one))
         return True
 
     def take(self) -> Any:
         """Return the one whose turn it is. Call it as often as `put` said True."""
+        now = time.monotonic()
         with self.lock:
-            first, write, read = self.waiting
-            if first and (self.in_a_row < FIRST_IN_A_ROW or not (write or read)):
-                self.in_a_row += 1
-                return first.popleft()
-            self.in_a_row = 0
-            self.last = (READ if read else WRITE) if self.last == WRITE else (WRITE if write else READ)
-            return self.waiting[self.last].popleft()
+            since, one = self._turn().popleft()
+            if now - since <= self.seconds:  # a late one is only turned away, which takes no time
+                if self.taken_at:
+                    self.pace += (min(now - self.taken_at, SLOWEST) - self.pace) * NEWEST_COUNTS
+                self.taken_at = now
+            return one
+
+    def _turn(self) -> deque[Any]:
+        first, write, read = self.waiting
+        if first and (self.in_a_row < FIRST_IN_A_ROW or not (write or read)):
+            self.in_a_row += 1
+            return first
+        self.in_a_row = 0
+        self.last = (READ if read else WRITE) if self.last == WRITE else (WRITE if write else READ)
+        return self.waiting[self.last]
 
 
 class _Done:
@@ -99,9 +123,7 @@ class Worker(ThreadWorker):
     """gunicorn's threaded worker with lanes instead of one queue, and no thread for a connection that says nothing."""
 
     def init_process(self) -> None:
-        self.lanes = Lanes(
-            100
-        )  # the start sets `most` from the settings, when the application is there to be asked
+        self.lanes = Lanes(1000, 5.0)  # the start sets both from the settings
         self.express = ThreadPoolExecutor(EXPRESS_THREADS, "express")
         super().init_process()
 

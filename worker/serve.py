@@ -35,6 +35,7 @@ def start_engine_room(web_worker: Worker) -> None:
         signal.signal(number, web_worker.handle_exit)
     if isinstance(web_worker, lanes.Worker):
         web_worker.lanes.most = flask_app.config["WAITING_AT_MOST"]
+        web_worker.lanes.seconds = flask_app.config["WAIT_SECONDS"]
     wake_after_commits()
     if not flask_app.config["REDIS_URL"]:
         _stop_engine_room = embedded.start(celery)

@@ -10,3 +10,4 @@ control_socket_disable = True
 def post_worker_init(worker):
     """Set the room of the lanes as the product's start does."""
     worker.lanes.most = int(os.environ.get("WAITING_AT_MOST", "5"))
+    worker.lanes.seconds = float(os.environ.get("WAIT_SECONDS", "1"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from worker.lanes import FIRST, NOW, READ, WRITE, Lanes, lane_of
@@ -32,7 +34,7 @@ def test_the_first_bytes_decide_the_lane(head, lane):
 
 
 def test_whoever_holds_a_place_goes_first_and_nobody_starves():
-    lanes = Lanes(20)
+    lanes = Lanes(20, 60)
     for number in range(5):
         lanes.put(READ, f"r{number}")
         lanes.put(WRITE, f"w{number}")
@@ -44,7 +46,19 @@ def test_whoever_holds_a_place_goes_first_and_nobody_starves():
 
 
 def test_a_full_lane_takes_no_more_and_the_others_still_do():
-    lanes = Lanes(2)
+    lanes = Lanes(2, 60)
     assert [lanes.put(WRITE, number) for number in range(3)] == [True, True, False]
     assert lanes.put(FIRST, "f") and lanes.put(READ, "r")
     assert [lanes.take() for _ in range(4)] == ["f", 0, "r", 1]
+
+
+def test_whoever_would_come_too_late_is_told_at_once():
+    lanes = Lanes(1000, 1.0)
+    for number in range(60):
+        assert lanes.put(READ, number), "nothing is known of the pace yet"
+    for _ in range(30):
+        lanes.take()
+        time.sleep(0.02)
+    assert 0.01 < lanes.pace < 0.04
+    assert sum(lanes.put(WRITE, "w") for _ in range(100)) < 60, "thirty wait already, at about fifty a second"
+    assert lanes.put(FIRST, "f"), "nobody is ahead of a person who holds a place"
