@@ -88,7 +88,6 @@ class Settings:
             self.SQLALCHEMY_ENGINE_OPTIONS |= {
                 "pool_size": 10,
                 "max_overflow": 10,
-                "pool_pre_ping": True,
                 "pool_recycle": 1800,
                 "pool_timeout": 3,  # seconds to wait for a connection; longer than that is better said at once
             }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, literal_column, text
 from sqlalchemy.orm import Session
 
 _POSTGRESQL = text(
@@ -36,10 +37,27 @@ def db_now(session: Session) -> datetime:
     the start of the transaction and stale after a lock wait; `clock_timestamp()` is not.
     """
     sqlite = session.get_bind().dialect.name == "sqlite"
-    at, offset = session.execute(_SQLITE if sqlite else _POSTGRESQL, {"movable": movable}).one()
-    if sqlite:
+    query = _SQLITE if sqlite else _POSTGRESQL
+    at, moved = session.connection().execute(query, {"movable": movable}).one()
+    return instant(at, moved)
+
+
+def now_columns(sqlite: bool) -> list[ColumnElement[Any]]:
+    """Return two columns that read the database's clock beside other things; `instant` makes the present of them.
+
+    For a statement that is built once and kept: what it reads must not depend on when it was built.
+    """
+    at = "strftime('%Y-%m-%d %H:%M:%f', 'now')" if sqlite else "clock_timestamp()"
+    moved = "(SELECT offset_seconds FROM demo_clock WHERE id = 1)" if movable else "0"
+    return [literal_column(at).label("clock_at"), literal_column(moved).label("clock_offset")]
+
+
+def instant(at: Any, moved: float | None) -> datetime:
+    """Return the instant that `now_columns` read."""
+    if isinstance(at, str):
         at = datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
-    return at.astimezone(UTC) + timedelta(seconds=offset or 0)
+    present: datetime = at.astimezone(UTC)
+    return present + timedelta(seconds=moved) if moved else present
 
 
 def offset(session: Session) -> timedelta:

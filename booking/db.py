@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
@@ -28,8 +30,9 @@ from sqlalchemy import (
     types,
 )
 from sqlalchemy.engine import Dialect, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.pool import Pool
 
 from booking import failpoints
 from booking.vault import open_sealed, seal
@@ -104,6 +107,13 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+def core(model: type[Model]) -> Table:
+    """Return the table of `model`, for statements of the hot path: objects cost them more than the database does."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
 def new_id() -> uuid.UUID:
     """Return a new time-ordered id (UUID version 7, RFC 9562)."""
     return uuid.UUID(bytes=uuid_utils.uuid7().bytes)
@@ -145,6 +155,22 @@ def _connect(dialect: Dialect, _record: Any, words: list[Any], settings: dict[st
     made = _Connection.connect(*words, **settings)
     made.pgconn.exec_(b"SET join_collapse_limit = 4")
     return made
+
+
+@event.listens_for(Pool, "checkout")
+def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Hand out no connection whose server has gone: an idle one that can be read from has been closed at the other end.
+
+    Asks the operating system instead of the server: a ping before each use would cost as much as a statement.
+    """
+    if isinstance(connection, _Connection) and (connection.closed or _readable(connection.fileno())):
+        raise InvalidatePoolError("the server has closed this connection")
+
+
+def _readable(number: int) -> bool:
+    poll = select.poll()
+    poll.register(number, select.POLLIN | select.POLLHUP)
+    return bool(poll.poll(0))
 
 
 @event.listens_for(Engine, "connect")

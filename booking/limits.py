@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from ipaddress import IPv6Address, ip_network
+from threading import Lock
+from time import monotonic
 
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+
+from booking.errors import TooMany
 
 
 def network() -> str:
@@ -19,3 +24,31 @@ def network() -> str:
 
 
 limiter = Limiter(network)
+
+
+class Pace:
+    """So many requests of one kind in so many seconds, counted in this process; with n processes up to n times as many.
+
+    For the few addresses that everybody presses in the release minute: there the shared count would cost more than the
+    request, and what protects the places are the caps in the database. Windows are fixed, as the limiter's.
+    """
+
+    def __init__(self, most: int, seconds: int) -> None:
+        self.most, self.seconds = most, seconds
+        self._window, self._counts = 0, Counter[str]()
+        self._lock = Lock()
+
+    def ensure(self, key: str) -> None:
+        """Count one request of `key`. Raises TooMany (`seconds` until the window ends) when it is one too many."""
+        if not limiter.enabled:
+            return
+        at = monotonic()
+        with self._lock:
+            window = int(at // self.seconds)
+            if window != self._window:
+                self._window = window
+                self._counts.clear()
+            self._counts[key] += 1
+            over = self._counts[key] > self.most
+        if over:
+            raise TooMany(seconds=self.seconds - at % self.seconds)

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from booking.clock import db_now
-from booking.db import Instant, Json, Model, Sealed, Serial, Tenant, after_commit, transaction
+from booking.db import Instant, Json, Model, Sealed, Serial, Tenant, after_commit, core, new_id, transaction
 
 PLATFORM = 0
 """The owner of letters that belong to no hospital (one-time codes)."""
@@ -136,6 +136,7 @@ class Letter:
         return f"{about}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
 
 
+_INSERT = insert(core(Message))
 _wake: list[Callable[[], None]] = []
 
 
@@ -172,6 +173,7 @@ def put(
     rows = [
         {
             "hospital_id": hospital_id,
+            "id": new_id(),
             "dedupe_key": letter.key(appointment_id or wish_id, version),
             "kind": letter.kind,
             "channel": letter.channel,
@@ -191,12 +193,14 @@ def put(
         for letter in letters
     ]
     if rows:
-        session.execute(insert(Message), rows)
+        session.connection().execute(_INSERT, rows)
         wake_after(session)
     return len(rows)
 
 
-def supersede(session: Session, hospital_id: int, appointment_id: uuid.UUID) -> int:
+def supersede(
+    session: Session, hospital_id: int, appointment_id: uuid.UUID, now: datetime | None = None
+) -> int:
     """End every unsent letter about an appointment, in the transaction that changes it; return how many.
 
     A letter a worker is sending at this moment is left to that worker: it was claimed before this change committed.
@@ -209,7 +213,7 @@ def supersede(session: Session, hospital_id: int, appointment_id: uuid.UUID) -> 
             Message.appointment_id == appointment_id,
             or_(
                 Message.status == "waiting",
-                and_(Message.status == "sending", Message.lease_until <= db_now(session)),
+                and_(Message.status == "sending", Message.lease_until <= (now or db_now(session))),
             ),
         )
         .values(status="superseded", lease_until=None)

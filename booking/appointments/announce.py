@@ -25,15 +25,22 @@ def tell(
     policy: Policy,
     now: datetime,
     facts: dict[str, Any] | None = None,
+    people: tuple[Any, Any] | None = None,
+    first: bool = False,
 ) -> int:
     """Supersede the unsent letters about `row` and put those its new state asks for; return how many.
 
     The booker gets the in-app letter, SMS, and e-mail when an address is kept; the patient's own phone, when it is
     another one, gets the SMS too. Reminders follow the policy's ladder while the visit stands and the person wants them.
+    `people` are the account and the patient when the caller has read them; `first` says that nothing was put before.
     """
-    supersede(session, row.hospital_id, row.id)
-    account = session.get(Account, row.account_id) if row.account_id else None
-    patient = session.get(Patient, row.patient_id) if row.patient_id else None
+    if not first:
+        supersede(session, row.hospital_id, row.id, now)
+    if people is not None:
+        account, patient = people
+    else:
+        account = session.get(Account, row.account_id) if row.account_id else None
+        patient = session.get(Patient, row.patient_id) if row.patient_id else None
     ways: list[dict[str, Any]] = []
     if account is not None:
         channels = ["app", "sms", *(["email"] if account.email else [])]

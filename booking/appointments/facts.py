@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import uuid
+from collections import namedtuple
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from booking.appointments.rules import BookingClosed, NotReleased, SessionStopped
 from booking.clock import local
+from booking.db import Model, core
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Hospital, Practice
 from booking.errors import NotFound
 from booking.schedule.models import ClinicSession, Slot
 
+GONE = "没有找到这个时间，请回到医生页面重新选择。"
+
+# What is read of each table. Named tuples, because loading whole rows as objects costs more than the database does.
+_READ: dict[str, tuple[type[Model], Any]] = {
+    "slot": (
+        Slot,
+        namedtuple(
+            "SlotPart", "hospital_id id session_id starts_local ends_local starts_at ends_at closes_at"
+        ),
+    ),
+    "clinic": (
+        ClinicSession,
+        namedtuple(
+            "ClinicPart",
+            "id local_date zone status release_at starts_at ends_at policy_version fee_cents room",
+        ),
+    ),
+    "doctor": (Doctor, namedtuple("DoctorPart", "id slug name title")),
+    "department": (Department, namedtuple("DepartmentPart", "id name sensitive")),
+    "campus": (Campus, namedtuple("CampusPart", "id name address desk")),
+    "hospital": (Hospital, namedtuple("HospitalPart", "id name address")),
+    "kind": (ClinicKind, namedtuple("KindPart", "name fee_name")),
+    "part": (DayPart, namedtuple("DayPartPart", "name")),
+}
+
 
 @dataclass(frozen=True)
 class SlotFacts:
-    """A slot with everything that stands on it, as rows."""
+    """A slot with what stands on it; each part has the columns named in `_READ`, as they were read."""
 
-    slot: Slot
-    clinic: ClinicSession
-    doctor: Doctor
-    department: Department
-    campus: Campus
-    hospital: Hospital
-    kind: ClinicKind
-    part: DayPart
+    slot: Any
+    clinic: Any
+    doctor: Any
+    department: Any
+    campus: Any
+    hospital: Any
+    kind: Any
+    part: Any
 
     def columns(self) -> dict[str, Any]:
         """The columns of an appointment that this slot decides."""
@@ -70,46 +98,72 @@ class SlotFacts:
         }
 
 
+def facts_columns() -> list[ColumnElement[Any]]:
+    """The columns that `facts_of` takes from the front of a row, in its order."""
+    return [
+        model.__table__.c[name].label(f"{part}_{name}")
+        for part, (model, names) in _READ.items()
+        for name in names._fields
+    ]
+
+
+def facts_of(row: Any) -> SlotFacts:
+    """Return the facts that stand at the front of a row of `facts_columns`."""
+    parts, at = [], 0
+    for _model, names in _READ.values():
+        width = len(names._fields)
+        parts.append(names._make(row[at : at + width]))
+        at += width
+    return SlotFacts(*parts)
+
+
+def facts_joined(
+    *more: Any, beside: Callable[[FromClause], FromClause] = lambda found: found
+) -> Select[*tuple[Any, ...]]:
+    """Select `facts_columns` and then `more` for the slot `:slot` of `:hospital`; nothing when its doctor has left.
+
+    `beside` may join further tables to those of the facts.
+    """
+    slot, clinic, practice = core(Slot), core(ClinicSession), core(Practice)
+    doctor, department, campus = core(Doctor), core(Department), core(Campus)
+    hospital, kind, part = core(Hospital), core(ClinicKind), core(DayPart)
+
+    def mine(table: Any, key: ColumnElement[Any]) -> ColumnElement[bool]:
+        return and_(table.c.hospital_id == slot.c.hospital_id, table.c.id == key)
+
+    found: FromClause = (
+        slot.join(clinic, mine(clinic, slot.c.session_id))
+        .join(practice, mine(practice, clinic.c.practice_id))
+        .join(doctor, mine(doctor, practice.c.doctor_id))
+        .join(department, mine(department, practice.c.department_id))
+        .join(campus, mine(campus, practice.c.campus_id))
+        .join(hospital, hospital.c.id == slot.c.hospital_id)
+        .join(kind, mine(kind, clinic.c.clinic_kind_id))
+        .join(part, mine(part, clinic.c.day_part_id))
+    )
+    return (
+        select(*facts_columns(), *more)
+        .select_from(beside(found))
+        .where(
+            slot.c.hospital_id == bindparam("hospital"),
+            slot.c.id == bindparam("slot"),
+            doctor.c.active,
+            practice.c.active,
+        )
+    )
+
+
 @cache
 def _facts_query() -> Select[*tuple[Any, ...]]:
-    """A slot with what stands on it. Built once: building it costs as much as reading it."""
-    return (
-        select(Slot, ClinicSession, Doctor, Department, Campus, Hospital, ClinicKind, DayPart)
-        .join(
-            ClinicSession,
-            and_(ClinicSession.hospital_id == Slot.hospital_id, ClinicSession.id == Slot.session_id),
-        )
-        .join(
-            Practice, and_(Practice.hospital_id == Slot.hospital_id, Practice.id == ClinicSession.practice_id)
-        )
-        .join(Doctor, and_(Doctor.hospital_id == Slot.hospital_id, Doctor.id == Practice.doctor_id))
-        .join(
-            Department,
-            and_(Department.hospital_id == Slot.hospital_id, Department.id == Practice.department_id),
-        )
-        .join(Campus, and_(Campus.hospital_id == Slot.hospital_id, Campus.id == Practice.campus_id))
-        .join(Hospital, Hospital.id == Slot.hospital_id)
-        .join(
-            ClinicKind,
-            and_(ClinicKind.hospital_id == Slot.hospital_id, ClinicKind.id == ClinicSession.clinic_kind_id),
-        )
-        .join(DayPart, and_(DayPart.hospital_id == Slot.hospital_id, DayPart.id == ClinicSession.day_part_id))
-        .where(
-            Slot.hospital_id == bindparam("hospital"),
-            Slot.id == bindparam("slot"),
-            Doctor.active,
-            Practice.active,
-        )
-        .execution_options(populate_existing=True)
-    )
+    return facts_joined()
 
 
 def slot_facts(session: Session, hospital_id: int, slot_id: uuid.UUID) -> SlotFacts:
     """Load a slot with what stands on it in one statement; raises NotFound, also when the doctor is no longer there."""
-    found = session.execute(_facts_query(), {"hospital": hospital_id, "slot": slot_id}).first()
+    found = session.connection().execute(_facts_query(), {"hospital": hospital_id, "slot": slot_id}).first()
     if found is None:
-        raise NotFound("没有找到这个时间，请回到医生页面重新选择。")
-    return SlotFacts(*found)
+        raise NotFound(GONE)
+    return facts_of(found)
 
 
 def ensure_on_sale(facts: SlotFacts, now: Any, *, staff: bool = False) -> None:
@@ -122,7 +176,7 @@ def ensure_on_sale(facts: SlotFacts, now: Any, *, staff: bool = False) -> None:
     if status == "stopped":
         raise SessionStopped(**where)
     if status not in ("published", "running"):
-        raise NotFound("没有找到这个时间，请回到医生页面重新选择。")
+        raise NotFound(GONE)
     if not staff and facts.clinic.release_at > now:
         at = local(facts.clinic.release_at, facts.clinic.zone)
         said = f"{at.month} 月 {at.day} 日 {at:%H:%M}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, or_, select
+from sqlalchemy import Row, and_, bindparam, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -24,6 +24,7 @@ from booking.appointments.rules import (
     overlaps,
 )
 from booking.clock import db_now, local
+from booking.db import Instant, core
 from booking.directory.models import Hospital, Policy
 from booking.people.models import Account, Patient
 from booking.people.rules import mask_name
@@ -33,16 +34,34 @@ from booking.wording import day_short
 NOBODY = uuid.UUID(int=0)
 COUNTED = (*ACTIVE, "fulfilled", "no_show", "excused")
 SEEN = ("arrived", "in_visit", "fulfilled")
-_READ = (
-    Appointment.id,
-    Appointment.status,
-    Appointment.session_id,
-    Appointment.department_id,
-    Appointment.visit_date,
-    Appointment.starts_local,
-    Appointment.starts_at,
-    Appointment.ends_at,
-    Appointment.sold,
+_A = core(Appointment).c
+_OTHERS = select(
+    _A.id,
+    _A.status,
+    _A.session_id,
+    _A.department_id,
+    _A.visit_date,
+    _A.starts_local,
+    _A.starts_at,
+    _A.ends_at,
+    _A.sold,
+).where(
+    _A.hospital_id == bindparam("hospital"),
+    _A.patient_id == bindparam("patient"),
+    _A.visit_date >= bindparam("since"),
+    _A.id != bindparam("but"),
+    or_(
+        and_(
+            _A.visit_date >= bindparam("monday"), _A.visit_date <= bindparam("sunday"), _A.status.in_(COUNTED)
+        ),
+        _A.status == "no_show",
+    ),
+)
+_AHEAD = select(func.count()).where(
+    _A.hospital_id == bindparam("hospital"),
+    _A.account_id == bindparam("account"),
+    _A.starts_at > bindparam("now", type_=Instant()),
+    _A.status.in_(("booked", "confirming")),
 )
 
 
@@ -50,19 +69,29 @@ def lock_chart(session: Session, hospital_id: int, patient_id: int, account_id: 
     """Make the patient's chart at this hospital when there is none, and lock it until the transaction ends.
 
     Two bookings for one patient therefore see each other: limits and overlaps cannot be passed in parallel. With
-    `account_id` the account is locked by the same statement, after the chart, so that its limit holds in the same way;
+    `account_id` the account is locked after the chart, so that its limit holds in the same way;
     always in this order, so that nobody waits in a circle. NO KEY UPDATE: rows that only point here need not wait.
     """
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    session.execute(
-        insert(Chart).values(hospital_id=hospital_id, patient_id=patient_id).on_conflict_do_nothing()
-    )
-    mine = select(Chart.patient_id).where(Chart.hospital_id == hospital_id, Chart.patient_id == patient_id)
-    if account_id is None:
-        session.execute(mine.with_for_update(key_share=True))
-        return
-    both = mine.join(Account, Account.id == account_id)
-    session.execute(both.with_for_update(key_share=True, of=(Chart, Account)))
+    link = session.connection()
+    statement = _LOCK_CHART[session.get_bind().dialect.name == "sqlite"]
+    link.execute(statement, {"hospital_id": hospital_id, "patient_id": patient_id})
+    if account_id is not None:
+        link.execute(_LOCK_ACCOUNT, {"account": account_id})
+
+
+def _lock_chart(insert: Any) -> Any:
+    """Insert, or write the same again: either way the row is ours until the end, in one statement."""
+    row = insert(core(Chart))
+    same = {"patient_id": row.excluded.patient_id}
+    return row.on_conflict_do_update(index_elements=["hospital_id", "patient_id"], set_=same)
+
+
+_LOCK_CHART = (_lock_chart(postgresql_insert), _lock_chart(sqlite_insert))
+_LOCK_ACCOUNT = (
+    select(core(Account).c.id)
+    .where(core(Account).c.id == bindparam("account"))
+    .with_for_update(key_share=True)
+)
 
 
 def ensure_patient_may(
@@ -91,22 +120,9 @@ def ensure_patient_may(
     monday = wanted.visit_date - timedelta(days=wanted.visit_date.weekday())
     sunday = monday + timedelta(days=6)
     today = local(now, wanted.zone).date()
-    rows = session.execute(
-        select(*_READ).where(
-            Appointment.hospital_id == wanted.hospital_id,
-            Appointment.patient_id == patient_id,
-            Appointment.visit_date >= min(monday, counting_since(policy, today)),
-            Appointment.id != (except_id or NOBODY),
-            or_(
-                and_(
-                    Appointment.visit_date >= monday,
-                    Appointment.visit_date <= sunday,
-                    Appointment.status.in_(COUNTED),
-                ),
-                Appointment.status == "no_show",
-            ),
-        )
-    ).all()
+    asked = {"hospital": wanted.hospital_id, "patient": patient_id, "but": except_id or NOBODY}
+    asked |= {"since": min(monday, counting_since(policy, today)), "monday": monday, "sunday": sunday}
+    rows = session.connection().execute(_OTHERS, asked).all()
     in_week = [row for row in rows if monday <= row.visit_date <= sunday]
     _ensure_not_booked(session, wanted, patient_id, in_week)
     adds_one = except_id is None and not by_staff
@@ -178,14 +194,8 @@ def _ensure_account_may(
     session: Session, policy: Policy, hospital_id: int, account_id: int, now: datetime
 ) -> None:
     """Raise AccountLimit when the account already has as many visits ahead at this hospital as the policy allows."""
-    ahead = session.scalar(
-        select(func.count()).where(
-            Appointment.hospital_id == hospital_id,
-            Appointment.account_id == account_id,
-            Appointment.starts_at > now,
-            Appointment.status.in_(("booked", "confirming")),
-        )
-    )
+    asked = {"hospital": hospital_id, "account": account_id, "now": now}
+    ahead = session.connection().execute(_AHEAD, asked).scalar()
     if (ahead or 0) >= policy.open_per_account:
         raise AccountLimit(count=ahead, limit=policy.open_per_account)
 

@@ -4,21 +4,65 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Update, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
 
 from booking import failpoints
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.rules import is_legal
-from booking.db import new_id
+from booking.db import core, new_id
 from booking.schedule.models import Place
-from booking.schedule.queries import sellable
+from booking.schedule.queries import NOW, sellable
 from booking.staff.rules import SYSTEM, Actor
 
-LOOKS: tuple[dict[str, Any], ...] = ({"skip_locked": True}, {"skip_locked": True}, {})
-"""How each look for a free place treats locked rows: skip them twice, then wait for them once."""
+LOOKS: tuple[str, ...] = ("skip", "skip", "wait")
+"""How each look for a free place treats rows that others have locked: skips them twice, then waits for them once."""
+
+
+@cache
+def _take(channel: str | None, locks: str) -> Update:
+    """The statement that marks the first free place of a slot; built once for each way of looking."""
+    place = core(Place)
+    free = (
+        select(place.c.id)
+        .where(
+            place.c.hospital_id == bindparam("hospital"),
+            place.c.slot_id == bindparam("slot"),
+            sellable(NOW, channel),
+            place.c.appointment_id.is_(None),
+        )
+        .order_by(place.c.position)
+        .limit(1)
+        .with_for_update(skip_locked=locks == "skip")
+    )
+    return (
+        update(place)
+        .where(
+            place.c.hospital_id == bindparam("hospital"),
+            place.c.id == free.scalar_subquery(),
+            place.c.appointment_id.is_(None),
+            place.c.open.is_(True),
+        )
+        .values(appointment_id=bindparam("appointment"), held_until=bindparam("until"))
+        .returning(place.c.id)
+    )
+
+
+@cache
+def _any(channel: str | None) -> Select[Any]:
+    """Whether a slot has a place that could be sold, a hold that has run out counting as none."""
+    place = core(Place)
+    one = exists().where(
+        place.c.hospital_id == bindparam("hospital"),
+        place.c.slot_id == bindparam("slot"),
+        sellable(NOW, channel),
+    )
+    return select(one)
 
 
 def take_place(
@@ -33,42 +77,41 @@ def take_place(
 ) -> uuid.UUID | None:
     """Mark a free place of the slot as taken by `appointment_id` and return its id, or None when there is none.
 
-    PostgreSQL: rows locked by others are skipped, so a hot slot spreads over its places; only when nothing is left are
-    they waited for, because the one who holds the lock may yet roll back (an answer "full" must have been true at some
-    instant). SQLite has one writer, so the same statement needs no locks. Holds that have run out are ended first.
+    PostgreSQL: rows locked by others are skipped, so a hot slot spreads over its places. When nothing is left, a plain
+    read asks whether the committed state has a place that could be sold: if not, "full" is true at this instant and is
+    said at once, without a lock. If it has, it is under a hold that ran out (ended first) or locked by somebody who may
+    yet roll back, and is waited for. SQLite has one writer, so the same statements need no locks.
     """
     looks = LOOKS if session.get_bind().dialect.name == "postgresql" else LOOKS[:2]
-    for attempt, lock in enumerate(looks):
+    link = session.connection()
+    where = {"hospital": hospital_id, "slot": slot_id, "now": now}
+    mark = where | {"appointment": appointment_id, "until": held_until}
+    for attempt, locks in enumerate(looks):
         if attempt == 1:
+            if not link.execute(_any(channel), where).scalar():
+                return None
             end_stale_holds(session, hospital_id, now, slot_id=slot_id)
-        free = (
-            select(Place.id)
-            .where(
-                Place.hospital_id == hospital_id,
-                Place.slot_id == slot_id,
-                sellable(now, channel),
-                Place.appointment_id.is_(None),
-            )
-            .order_by(Place.position)
-            .limit(1)
-            .with_for_update(**lock)
-        )
-        place_id = session.scalar(
-            update(Place)
-            .where(
-                Place.hospital_id == hospital_id,
-                Place.id == free.scalar_subquery(),
-                Place.appointment_id.is_(None),
-                Place.open.is_(True),
-            )
-            .values(appointment_id=appointment_id, held_until=held_until)
-            .returning(Place.id)
-            .execution_options(synchronize_session=False)
-        )
+        place_id: uuid.UUID | None = link.execute(_take(channel, locks), mark).scalar()
         if place_id is not None:
             failpoints.reach("took_place")
             return place_id
     return None
+
+
+_PLACE = core(Place)
+_MARKED = update(_PLACE).where(
+    _PLACE.c.hospital_id == bindparam("its_hospital"),
+    _PLACE.c.id == bindparam("its_id"),
+    _PLACE.c.appointment_id == bindparam("its_appointment"),
+)
+
+
+_RETURN = _MARKED.values(
+    appointment_id=None,
+    held_until=None,
+    open=and_(_PLACE.c.open, _PLACE.c.channel != "extra"),
+    withdrawn=or_(_PLACE.c.withdrawn, _PLACE.c.channel == "extra"),
+)
 
 
 def return_place(session: Session, hospital_id: int, place_id: uuid.UUID, appointment_id: uuid.UUID) -> None:
@@ -76,27 +119,53 @@ def return_place(session: Session, hospital_id: int, place_id: uuid.UUID, appoin
 
     A place that was added for one patient (加号) is not sold on: it is withdrawn.
     """
-    done = session.execute(
-        update(Place)
-        .where(Place.hospital_id == hospital_id, Place.id == place_id, Place.appointment_id == appointment_id)
-        .values(
-            appointment_id=None,
-            held_until=None,
-            open=and_(Place.open, Place.channel != "extra"),
-            withdrawn=or_(Place.withdrawn, Place.channel == "extra"),
-        )
-        .execution_options(synchronize_session=False)
-    )
-    if getattr(done, "rowcount", 0) != 1:
+    given = {"its_hospital": hospital_id, "its_id": place_id, "its_appointment": appointment_id}
+    if session.connection().execute(_RETURN, given).rowcount != 1:
         raise RuntimeError(f"place {place_id} is not taken by {appointment_id}")
     failpoints.reach("returned_place")
 
 
+def keep_until(session: Session, row: Appointment, until: datetime | None) -> None:
+    """Repeat the end of a hold, or None once it is booked, on its place; the mark must be ours."""
+    mine = {"its_hospital": row.hospital_id, "its_id": row.place_id, "its_appointment": row.id}
+    if session.connection().execute(_MARKED, mine | {"held_until": until}).rowcount != 1:
+        raise RuntimeError(f"place {row.place_id} is not taken by {row.id}")
+
+
+_APPOINTMENT = core(Appointment)
+_LOCK = (
+    select(_APPOINTMENT)
+    .where(_APPOINTMENT.c.hospital_id == bindparam("hospital"), _APPOINTMENT.c.id == bindparam("id"))
+    .with_for_update()
+)
+
+
 def lock_appointment(session: Session, hospital_id: int, appointment_id: uuid.UUID) -> Appointment | None:
     """Load an appointment and lock its row until the transaction ends."""
-    return session.get(
-        Appointment, (hospital_id, appointment_id), with_for_update=True, populate_existing=True
-    )
+    found = session.connection().execute(_LOCK, {"hospital": hospital_id, "id": appointment_id}).first()
+    return None if found is None else _known(session, dict(found._mapping))
+
+
+def _known(session: Session, values: dict[str, Any]) -> Appointment:
+    """Return the appointment with these columns as the session's own, as if it had loaded it."""
+    key = identity_key(Appointment, (values["hospital_id"], values["id"]))
+    row = session.identity_map.get(key)
+    if row is not None:
+        for name, value in values.items():
+            set_committed_value(row, name, value)
+        return row
+    row = Appointment(**values)
+    make_transient_to_detached(row)
+    session.add(row)
+    return row
+
+
+_SWAP = update(_APPOINTMENT).where(
+    _APPOINTMENT.c.hospital_id == bindparam("its_hospital"),
+    _APPOINTMENT.c.id == bindparam("its_id"),
+    _APPOINTMENT.c.status == bindparam("before"),
+    _APPOINTMENT.c.version == bindparam("its_version"),
+)
 
 
 def change_status(
@@ -118,23 +187,46 @@ def change_status(
     before, version = row.status, row.version
     if not is_legal(before, after):
         raise RuntimeError(f"{before} to {after} is not a legal move")
-    done = session.execute(
-        update(Appointment)
-        .where(
-            Appointment.hospital_id == row.hospital_id,
-            Appointment.id == row.id,
-            Appointment.status == before,
-            Appointment.version == version,
-        )
-        .values(status=after, version=version + 1, **values)
-        .execution_options(synchronize_session=False)
+    done = session.connection().execute(
+        _SWAP,
+        values
+        | {"status": after, "version": version + 1}
+        | {"its_hospital": row.hospital_id, "its_id": row.id, "before": before, "its_version": version},
     )
-    if getattr(done, "rowcount", 0) != 1:
+    if done.rowcount != 1:
         raise RuntimeError(f"appointment {row.id} changed under its lock")
     add_event(
         session, row, verb, before, after, version + 1, actor=actor, now=now, reason=reason, facts=facts
     )
-    session.refresh(row)
+    for name, value in (values | {"status": after, "version": version + 1}).items():
+        set_committed_value(row, name, value)
+
+
+_INSERT = insert(_APPOINTMENT)
+_NAMES = tuple(_APPOINTMENT.c.keys())
+_DEFAULTS: dict[str, Any] = {
+    "version": 1,
+    "kind": "web",
+    "extensions": 0,
+    "remind": True,
+    "cancel_reason": "",
+    "cancelled_late": False,
+    "arrived_late": False,
+}
+
+
+def insert_appointment(session: Session, **values: Any) -> Appointment:
+    """Write a new appointment that holds the place it names, and return it; it is known to the session as if loaded.
+
+    `values` are columns; those left out keep their default. What is returned says exactly what was written, so that
+    nobody has to read it again.
+    """
+    values = _DEFAULTS | values | {"holds_place_id": values["place_id"]}
+    session.connection().execute(_INSERT, values)
+    return _known(session, {name: values.get(name) for name in _NAMES})
+
+
+_EVENT = insert(core(AppointmentEvent))
 
 
 def add_event(
@@ -151,21 +243,22 @@ def add_event(
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Add the event row of one version."""
-    session.execute(
-        insert(AppointmentEvent).values(
-            hospital_id=row.hospital_id,
-            id=new_id(),
-            appointment_id=row.id,
-            version=version,
-            at=now,
-            verb=verb,
-            from_status=before,
-            to_status=after,
-            actor_kind=actor.kind,
-            actor_id=actor.id[:64],
-            reason=reason,
-            facts=facts or {},
-        )
+    session.connection().execute(
+        _EVENT,
+        {
+            "hospital_id": row.hospital_id,
+            "id": new_id(),
+            "appointment_id": row.id,
+            "version": version,
+            "at": now,
+            "verb": verb,
+            "from_status": before,
+            "to_status": after,
+            "actor_kind": actor.kind,
+            "actor_id": actor.id[:64],
+            "reason": reason,
+            "facts": facts or {},
+        },
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, insert, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking.appointments.announce import tell
-from booking.appointments.facts import SlotFacts, ensure_on_sale, slot_facts
+from booking.appointments.facts import ensure_on_sale
 from booking.appointments.keys import claim_key
 from booking.appointments.models import Appointment
 from booking.appointments.patient_rules import ensure_patient_may, lock_chart
@@ -20,7 +19,8 @@ from booking.appointments.places import (
     add_event,
     change_status,
     end_hold,
-    end_stale_holds,
+    insert_appointment,
+    keep_until,
     lock_appointment,
     take_place,
 )
@@ -36,18 +36,16 @@ from booking.appointments.rules import (
     TooManyHolds,
     hold_ends,
     new_visit_code,
-    open_seats,
 )
+from booking.appointments.seats import choose_seats, look
 from booking.clock import db_now
 from booking.db import broken_constraint, db, new_id, retried, transaction
-from booking.directory.models import Policy
-from booking.directory.policy import current_policy, policy_version
+from booking.directory.policy import policy_version
 from booking.people.models import Account, PatientLink
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.queries import nearest
 from booking.staff.rules import Actor, ensure_may
 
-SEATS = (1, 2)
 _SEAT_RULES = {
     "uq_one_hold_per_holder_seat",
     "uq_one_hold_per_account_seat",
@@ -120,25 +118,23 @@ def _hold(
 ) -> Appointment:
     appointment_id = new_id()
     with transaction() as session:
-        now = db_now(session)
-        facts = slot_facts(session, hospital_id, slot_id)
-        mine = _live_hold(session, hospital_id, holder, slot_id, now)
+        seen = look(session, hospital_id, slot_id, holder, actor.account_id)
+        now, facts, rules = seen.now, seen.facts, seen.rules
+        mine = seen.live()
         body = {"slot": slot_id, "holder": holder}
         # the key comes first, also for a hold we have: it must not mean one appointment today and another tomorrow
-        known = claim_key(session, hospital_id, key, "hold", body, mine.id if mine else appointment_id, now)
+        known = claim_key(session, hospital_id, key, "hold", body, mine or appointment_id, now)
         if known is not None:
             return session.get_one(Appointment, (hospital_id, known))
         if mine is not None:
-            return mine
+            return session.get_one(Appointment, (hospital_id, mine))
         ensure_on_sale(facts, now)
-        policy = current_policy(session, hospital_id)
-        opening = facts.clinic.release_at + timedelta(minutes=policy.sign_in_first_minutes)
+        opening = facts.clinic.release_at + timedelta(minutes=rules.sign_in_first_minutes)
         if actor.account_id is None and now < opening:
             raise SignInFirst(slot_id=slot_id)
-        end_stale_holds(session, hospital_id, now, holder=holder, account_id=actor.account_id)
-        seat, open_seat = _seats(session, facts, policy, holder, actor, now)
-        first_time = generous or _is_first_time(session, hospital_id, actor)
-        until = hold_ends(now, policy.hold_minutes_first if first_time else policy.hold_minutes)
+        seat, open_seat = choose_seats(session, seen, actor)
+        first_time = generous or not seen.booked_before
+        until = hold_ends(now, rules.hold_minutes_first if first_time else rules.hold_minutes)
         place_id = take_place(session, hospital_id, slot_id, appointment_id, now=now, held_until=until)
         if place_id is None:
             raise SlotFull(
@@ -148,25 +144,21 @@ def _hold(
                 starts_at=facts.slot.starts_at,
                 local_date=facts.clinic.local_date,
             )
-        session.execute(
-            insert(Appointment).values(
-                hospital_id=hospital_id,
-                id=appointment_id,
-                status="held",
-                version=1,
-                place_id=place_id,
-                holds_place_id=place_id,
-                holder=holder,
-                holder_account_id=actor.account_id,
-                holder_seat=seat,
-                open_seat=open_seat,
-                held_until=until,
-                source_answer_id=answer_id,
-                created_at=now,
-                **facts.columns() | {"policy_version": policy.version},
-            )
+        row = insert_appointment(
+            session,
+            hospital_id=hospital_id,
+            id=appointment_id,
+            status="held",
+            place_id=place_id,
+            holder=holder,
+            holder_account_id=actor.account_id,
+            holder_seat=seat,
+            open_seat=open_seat,
+            held_until=until,
+            source_answer_id=answer_id,
+            created_at=now,
+            **facts.columns() | {"policy_version": rules.version},
         )
-        row = session.get_one(Appointment, (hospital_id, appointment_id))
         add_event(session, row, "hold", None, "held", 1, actor=actor, now=now)
     return row
 
@@ -184,61 +176,6 @@ def _live_hold(
             Appointment.held_until > now,
         )
     ).first()
-
-
-def _seats(
-    session: Session, facts: SlotFacts, policy: Policy, holder: str, actor: Actor, now: datetime
-) -> tuple[int, int | None]:
-    """Choose the numbers of this hold under its caps; the unique indexes decide when two choose the same at once."""
-    mine = Appointment.holder == holder
-    if actor.account_id is not None:
-        mine = or_(mine, Appointment.holder_account_id == actor.account_id)
-    held = set(
-        session.scalars(
-            select(Appointment.holder_seat).where(
-                Appointment.hospital_id == facts.slot.hospital_id, Appointment.status == "held", mine
-            )
-        )
-    )
-    most = min(policy.holds_per_person, len(SEATS)) if actor.account_id is not None else 1
-    free = [seat for seat in SEATS[:most] if seat not in held]
-    if not free or len(held) >= most:
-        raise TooManyHolds()
-    if actor.account_id is not None:
-        return free[0], None
-    capacity = session.scalar(
-        select(func.count()).where(
-            Place.hospital_id == facts.slot.hospital_id,
-            Place.session_id == facts.clinic.id,
-            Place.withdrawn.is_(False),
-            Place.channel == "web",
-        )
-    )
-    taken = set(
-        session.scalars(
-            select(Appointment.open_seat).where(
-                Appointment.hospital_id == facts.slot.hospital_id,
-                Appointment.session_id == facts.clinic.id,
-                Appointment.status == "held",
-                Appointment.open_seat.is_not(None),
-            )
-        )
-    )
-    cap = open_seats(capacity or 0, policy.anonymous_share)
-    unused = [seat for seat in range(1, cap + 1) if seat not in taken]
-    if not unused:
-        stale = end_stale_holds(session, facts.slot.hospital_id, now, limit=50)
-        if not stale:
-            raise SignInFirst(slot_id=facts.slot.id)
-        return _seats(session, facts, policy, holder, actor, now)
-    return free[0], random.choice(unused)
-
-
-def _is_first_time(session: Session, hospital_id: int, actor: Actor) -> bool:
-    if actor.account_id is None:
-        return True
-    before = exists().where(Appointment.account_id == actor.account_id, Appointment.status != "held")
-    return not session.scalar(select(before))
 
 
 def _own_hold(
@@ -279,13 +216,7 @@ def extend_hold(hospital_id: int, appointment_id: uuid.UUID, *, holder: str, act
                 )
                 .values(held_until=until, extensions=row.extensions + 1)
             )
-            session.execute(
-                update(Place)
-                .where(
-                    Place.hospital_id == hospital_id, Place.id == row.place_id, Place.appointment_id == row.id
-                )
-                .values(held_until=until)
-            )
+            keep_until(session, row, until)
             session.refresh(row)
     return row
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 
 from booking.clock import db_now, local
-from booking.db import db
+from booking.db import core, db
 from booking.people.models import Account, Consent, Patient, PatientLink
 from booking.people.rules import ID_TYPES, RELATIONS, age, mask_name, mask_phone
 
@@ -46,6 +46,15 @@ class PatientView:
 def account(account_id: int) -> Account | None:
     """Return an account by id."""
     return db.session.get(Account, account_id)
+
+
+_VERSION = select(core(Account).c.session_version).where(core(Account).c.id == bindparam("account"))
+
+
+def sign_in_version(account_id: int) -> int | None:
+    """Return which sign-ins of an account count (those that carry this number), or None when it is gone."""
+    version: int | None = db.session.connection().execute(_VERSION, {"account": account_id}).scalar()
+    return version
 
 
 @cache

@@ -18,7 +18,7 @@ from booking.appointments.rules import HoldExpired, KeyReused, NoSuchAppointment
 from booking.db import db
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
-from booking.limits import limiter
+from booking.limits import Pace, limiter, network
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
 from booking.web import day_page, passes
@@ -33,14 +33,19 @@ blueprint = Blueprint("reserve", __name__)
 
 Problem = dict[str, Any]
 
+PER_NETWORK = (Pace(120, 60), Pace(1500, 3600))
+PER_BROWSER = (Pace(20, 60), Pace(120, 3600))
+CONFIRMS = Pace(30, 60)
 NEARLY_THE_SAME = timedelta(hours=2)
 
 
 @blueprint.post("/hold")
-@limiter.limit("120/minute;1500/hour")
-@limiter.limit("20/minute;120/hour", key_func=browser)
+@limiter.exempt
 def hold() -> ResponseReturnValue:
     """Hold the time `slot` for this browser and lead to its confirm page; a lost time shows the doctor's day again."""
+    for pace, who in ((PER_NETWORK, network()), (PER_BROWSER, browser())):
+        for one in pace:
+            one.ensure(who)
     slot = parse_ref(line(request.form.get("slot")))
     answer = row_id(request.form.get("answer"))
     try:
@@ -57,7 +62,7 @@ def hold() -> ResponseReturnValue:
 
 
 @blueprint.route("/book/<ref:hold>", methods=["GET", "POST"])
-@limiter.limit("30/minute", methods=["POST"], key_func=browser)
+@limiter.exempt
 def book(hold: Key) -> ResponseReturnValue:
     """Show what is about to be booked; a POST confirms it for the chosen patient."""
     view = _mine(hold)
@@ -67,6 +72,8 @@ def book(hold: Key) -> ResponseReturnValue:
         return redirect(detail, code=303)
     if me() is None:
         return redirect(url_for("login.login", next=request.full_path.rstrip("?")), code=303)
+    if request.method == "POST":
+        CONFIRMS.ensure(browser())
     form = _form(view)
     if request.method == "GET":
         return _page(view, form)

@@ -17,6 +17,7 @@ from booking.clock import db_now
 from booking.db import db
 from booking.limits import network
 from booking.people.queries import account as account_of
+from booking.people.queries import sign_in_version
 from booking.people.rules import mask_phone
 from booking.refs import Key, ref
 from booking.staff.rules import Actor
@@ -78,16 +79,21 @@ def me() -> Me | None:
 
 
 def account_id() -> int | None:
-    """Return the id of the signed-in account, or None."""
-    person = me()
-    return person.account_id if person else None
+    """Return the id of the signed-in account, or None; asks only whether this sign-in still counts."""
+    if "web_me" in g:
+        return g.web_me.account_id if g.web_me else None
+    if "web_account" not in g:
+        kept = session.get(ACCOUNT)
+        valid = isinstance(kept, int) and sign_in_version(kept) == session.get(VERSION, 1)
+        g.web_account = kept if valid else None
+    return g.web_account
 
 
 def actor() -> Actor:
     """Return who acts: the signed-in account, else the browser with its holder key."""
-    person = me()
-    if person:
-        return Actor("account", str(person.account_id), account_id=person.account_id)
+    account = account_id()
+    if account is not None:
+        return Actor("account", str(account), account_id=account)
     return Actor("browser", holder())
 
 
@@ -105,6 +111,7 @@ def keep_signed_in(account: int, version: int) -> None:
         session.pop(name, None)
     g.pop("csrf_token", None)
     g.pop("web_me", None)
+    g.pop("web_account", None)
     session[ACCOUNT], session[VERSION] = account, version
     session.permanent = True
 
@@ -113,7 +120,7 @@ def forget() -> None:
     """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
     for name in (KEY, ACCOUNT, VERSION, FOUND, PHONE, "csrf_token"):
         session.pop(name, None)
-    for name in ("csrf_token", "web_me"):
+    for name in ("csrf_token", "web_me", "web_account"):
         g.pop(name, None)
 
 
