@@ -33,7 +33,7 @@ _READ: dict[str, tuple[type[Model], Any]] = {
         ClinicSession,
         namedtuple(
             "ClinicPart",
-            "id local_date zone status release_at starts_at ends_at policy_version fee_cents room",
+            "id local_date zone status release_at starts_at ends_at policy_version fee_cents room admits",
         ),
     ),
     "doctor": (Doctor, namedtuple("DoctorPart", "id slug name title")),

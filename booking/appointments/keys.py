@@ -8,7 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -16,9 +16,18 @@ from sqlalchemy.orm import Session
 from booking.appointments.models import RequestKey
 from booking.appointments.rules import KeyReused
 from booking.clock import db_now
-from booking.db import retried, transaction
+from booking.db import core, retried, transaction
 
 KEPT = timedelta(days=7)
+
+_KEYS = core(RequestKey)
+_CLAIM = [
+    insert(_KEYS).on_conflict_do_nothing().returning(_KEYS.c.key)
+    for insert in (postgresql_insert, sqlite_insert)
+]
+_KNOWN = select(_KEYS.c.body_digest, _KEYS.c.appointment_id).where(
+    _KEYS.c.hospital_id == bindparam("hospital"), _KEYS.c.key == bindparam("its_key")
+)
 
 
 def claim_key(
@@ -41,7 +50,6 @@ def claim_key(
         key = hashlib.sha256(key.encode()).hexdigest()
     said = json.dumps([verb, body], sort_keys=True, default=str, ensure_ascii=False)
     digest = hashlib.sha256(said.encode()).hexdigest()
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     row = {
         "hospital_id": hospital_id,
         "key": key,
@@ -50,17 +58,14 @@ def claim_key(
         "appointment_id": appointment_id,
         "created_at": now,
     }
-    new = session.scalar(insert(RequestKey).values(**row).on_conflict_do_nothing().returning(RequestKey.key))
-    if new is not None:
+    link = session.connection()
+    if link.execute(_CLAIM[session.get_bind().dialect.name == "sqlite"], row).first() is not None:
         return None
-    known = session.execute(
-        select(RequestKey.body_digest, RequestKey.appointment_id).where(
-            RequestKey.hospital_id == hospital_id, RequestKey.key == key
-        )
-    ).one()
+    known = link.execute(_KNOWN, {"hospital": hospital_id, "its_key": key}).one()
     if known.body_digest != digest:
         raise KeyReused()
-    return known.appointment_id
+    found: uuid.UUID = known.appointment_id
+    return found
 
 
 @retried

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking.appointments.announce import tell
+from booking.appointments.booker import booker
 from booking.appointments.facts import ensure_on_sale
 from booking.appointments.keys import claim_key
 from booking.appointments.models import Appointment
@@ -41,8 +42,8 @@ from booking.appointments.seats import choose_seats, look
 from booking.clock import db_now
 from booking.db import broken_constraint, db, new_id, retried, transaction
 from booking.directory.policy import policy_version
-from booking.people.models import Account, PatientLink
-from booking.schedule.models import ClinicSession, Place
+from booking.people.models import Account
+from booking.schedule.models import ClinicSession
 from booking.schedule.queries import nearest
 from booking.staff.rules import Actor, ensure_may
 
@@ -280,19 +281,20 @@ def _confirm(
     body |= {"complaint": complaint, "remind": remind}
     with transaction() as session:
         row = _own_hold(session, hospital_id, appointment_id, holder, actor)
-        now = db_now(session)
+        who = booker(session, row, actor.account_id, patient_id)
+        now, policy = who.now, who.policy
         if claim_key(session, hospital_id, key, "confirm", body, appointment_id, now) is not None:
             return row
         if row.status in ("booked", "arrived", "in_visit") and row.account_id == actor.account_id:
             return row  # the second half of a double click
         _ensure_live(session, row, now)
-        if not _is_linked(session, actor.account_id, patient_id):
+        if who.patient is None:
             raise NotLinked()
-        policy = policy_version(session, hospital_id, row.policy_version)
         lock_chart(session, hospital_id, patient_id, actor.account_id)
         ensure_patient_may(
             session, policy, row, patient_id, now=now, account_id=actor.account_id, referral=referral
         )
+        fresh = row.kind != "offer"
         change_status(
             session,
             row,
@@ -310,15 +312,13 @@ def _confirm(
             holder_seat=None,
             open_seat=None,
         )
-        session.execute(
-            update(Place)
-            .where(Place.hospital_id == hospital_id, Place.id == row.place_id, Place.appointment_id == row.id)
-            .values(held_until=None)
-        )
-        session.execute(
-            update(Account).where(Account.id == actor.account_id).values(last_patient_id=patient_id)
-        )
-        tell(session, row, "confirmed", policy=policy, now=now)
+        keep_until(session, row, None)
+        if who.account.last_patient_id != patient_id:
+            session.execute(
+                update(Account).where(Account.id == actor.account_id).values(last_patient_id=patient_id)
+            )
+        people = (who.account, who.patient)
+        tell(session, row, "confirmed", policy=policy, now=now, people=people, first=fresh)
     return row
 
 
@@ -331,8 +331,3 @@ def _ensure_live(session: Session, row: Appointment, now: datetime) -> None:
     if row.status in ("held", "expired"):
         raise HoldExpired(slot_id=row.slot_id, doctor_id=row.doctor_id, local_date=row.visit_date)
     raise NotActive(status=STATUS_NAMES[row.status], appointment_id=row.id)
-
-
-def _is_linked(session: Session, account_id: int | None, patient_id: int) -> bool:
-    link = session.get(PatientLink, (account_id, patient_id)) if account_id is not None else None
-    return link is not None and link.ended_at is None
