@@ -20,7 +20,7 @@ def ref(row: Any, id: uuid.UUID | None = None) -> str:
     """Return the name of a tenant row, of a `(hospital_id, id)` pair, or of a hospital's id and a row's id."""
     if id is not None:
         return f"{row}-{id.hex}"
-    hospital_id, row_id = row if isinstance(row, tuple) else (row.hospital_id, row.id)
+    hospital_id, row_id = (row.hospital_id, row.id) if hasattr(row, "hospital_id") else row
     return f"{hospital_id}-{row_id.hex}"
 
 
