@@ -137,7 +137,7 @@ def ensure_patient_may(
 
 
 def _ensure_not_booked(
-    session: Session, wanted: Appointment, patient_id: int, others: Sequence[Row[Any]]
+    session: Session, wanted: Appointment, patient_id: int, others: Sequence[Row[Any, *tuple[Any, ...]]]
 ) -> None:
     for other in others:
         if other.session_id == wanted.session_id and other.status in ACTIVE:
@@ -153,7 +153,7 @@ def _ensure_limits(
     policy: Policy,
     wanted: Appointment,
     patient_id: int,
-    in_week: Sequence[Row[Any]],
+    in_week: Sequence[Row[Any, *tuple[Any, ...]]],
     week: tuple[date, date],
 ) -> None:
     on_day = [other for other in in_week if other.visit_date == wanted.visit_date]

@@ -12,19 +12,20 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments import reserve as verbs
+from booking.appointments.models import Appointment
 from booking.appointments.queries import AppointmentView, of_account
 from booking.appointments.queries import appointment as appointment_of
-from booking.appointments.rules import HoldExpired, KeyReused, NoSuchAppointment, SignInFirst
+from booking.appointments.rules import HoldExpired, KeyReused, NoSuchAppointment, SignInFirst, SlotFull
 from booking.db import db
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
 from booking.limits import Pace, limiter, network
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
-from booking.web import day_page, passes
-from booking.web.forms import ConfirmForm, offered
+from booking.web import day_page, passes, sold_out
+from booking.web.forms import COMPLAINT_MOST, ConfirmForm, offered
 from booking.web.frame import display
-from booking.web.inputs import line, row_id
+from booking.web.inputs import line, plain, row_id
 from booking.web.picker import near
 from booking.web.policy_words import rule_lines
 from booking.web.session import account_id, actor, browser, holder, known_holder, me, now
@@ -48,6 +49,8 @@ def hold() -> ResponseReturnValue:
             one.ensure(who)
     slot = parse_ref(line(request.form.get("slot")))
     answer = row_id(request.form.get("answer"))
+    if sold_out.says_full(slot):
+        return sold_out.page(slot, answer), 409
     try:
         taken = verbs.hold(
             *slot, holder=holder(), actor=actor(), answer_id=answer, generous=display().mode == "elder"
@@ -57,6 +60,8 @@ def hold() -> ResponseReturnValue:
     except Refusal as refusal:
         if refusal.status == 404:
             raise
+        if isinstance(refusal, SlotFull):
+            sold_out.note(slot)
         return day_page.lost(slot, refusal, answer), refusal.status
     return redirect(url_for("reserve.book", hold=ref(taken)), code=303)
 
@@ -65,39 +70,56 @@ def hold() -> ResponseReturnValue:
 @limiter.exempt
 def book(hold: Key) -> ResponseReturnValue:
     """Show what is about to be booked; a POST confirms it for the chosen patient."""
-    view = _mine(hold)
-    over = view.status not in ("held", "expired")
-    detail = url_for("appointments.detail", appointment=view.ref)
-    if over and request.method == "GET":
-        return redirect(detail, code=303)
-    if me() is None:
-        return redirect(url_for("login.login", next=request.full_path.rstrip("?")), code=303)
+    refusal = None
     if request.method == "POST":
         CONFIRMS.ensure(browser())
+        try:
+            booked = _confirm(hold)
+        except Refusal as said:
+            refusal = said
+        else:
+            if booked is not None:
+                return redirect(
+                    url_for("appointments.detail", appointment=ref(booked), done="booked"), code=303
+                )
+    view = _mine(hold)
+    if isinstance(refusal, KeyReused):
+        raise refusal
+    if view.status not in ("held", "expired"):
+        return redirect(url_for("appointments.detail", appointment=view.ref), code=303)
+    if me() is None:
+        return redirect(url_for("login.login", next=request.full_path.rstrip("?")), code=303)
     form = _form(view)
     if request.method == "GET":
         return _page(view, form)
-    if not form.validate():
-        return redirect(detail, code=303) if over else (_page(view, form), 422)
-    try:
-        booked = verbs.confirm(
-            *hold,
-            holder=holder(),
-            actor=actor(),
-            patient_id=int(form.patient.data),
-            complaint=form.complaint.data or "",
-            remind=form.reminders.data,
-            key=form.request_key.data or None,
-        )
-    except HoldExpired:
+    if refusal is None:
+        form.validate()
+        return _page(view, form), 422
+    if isinstance(refusal, HoldExpired):
         return _again(view, form)
-    except Refusal as refusal:
-        if refusal.status == 404 or isinstance(refusal, KeyReused):
-            raise
-        if over:
-            return redirect(detail, code=303)
-        return _page(view, form, problems=[_problem(refusal)]), refusal.status
-    return redirect(url_for("appointments.detail", appointment=ref(booked), done="booked"), code=303)
+    if refusal.status == 404:
+        raise refusal
+    return _page(view, form, problems=[_problem(refusal)]), refusal.status
+
+
+def _confirm(hold: Key) -> Appointment | None:
+    """Confirm for what was typed; None when nobody is signed in or it has not the shape of the form, which then says why.
+
+    Reads no page: whoever presses the button in the release minute waits for the booking, not for the page around it.
+    """
+    patient = row_id(request.form.get("patient"))
+    complaint = plain(request.form.get("complaint"))
+    if account_id() is None or patient is None or len(complaint) > COMPLAINT_MOST:
+        return None
+    return verbs.confirm(
+        *hold,
+        holder=holder(),
+        actor=actor(),
+        patient_id=patient,
+        complaint=complaint,
+        remind=request.form.get("reminders", "") not in ("", "false"),
+        key=line(request.form.get("request_key")) or None,
+    )
 
 
 @blueprint.post("/book/<ref:hold>/extend")
