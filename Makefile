@@ -1,6 +1,6 @@
 # The commands of the house. Needs only make and Python 3.11 or newer; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench demo-clear lock screenshots tools
+.PHONY: help run test check bench storm demo-clear lock screenshots tools
 PY := .venv/bin/python
 WORKERS ?= 2
 
@@ -25,6 +25,9 @@ check: tools ## format, lint, types, import contracts, rules' tests (under a min
 
 bench: tools ## measure the hot paths next to their floors, in one run
 	@exec $(PY) -m bench
+
+storm: tools ## prove under kill -9 and crashes that no place is sold twice (docs/storm.md; 8 minutes)
+	@exec $(PY) -m tests.storm
 
 demo-clear: ## empty the database for a real hospital
 	@sh deploy/venv.sh requirements.txt

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import psycopg
 import uuid_utils
 from flask_sqlalchemy import SQLAlchemy
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from sqlalchemy import (
     BigInteger,
     DateTime,
@@ -139,7 +139,8 @@ class _Connection(psycopg.Connection[Any]):
             if self.pgconn.transaction_status == TransactionStatus.IDLE:
                 return
             done = self.pgconn.exec_(b"ROLLBACK")
-            if done.status != ExecStatus.COMMAND_OK:
+            # a connection that is gone has rolled back by itself: to complain would turn a finished answer into an error
+            if done.status != ExecStatus.COMMAND_OK and self.pgconn.status == ConnStatus.OK:
                 raise psycopg.OperationalError(self.pgconn.get_error_message())
 
 
