@@ -8,7 +8,7 @@ from typing import Any
 from celery import current_task, shared_task
 
 from booking import outbox
-from booking.appointments import expire, keys
+from booking.appointments import expire, keys, no_show
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -26,6 +26,7 @@ SCHEDULE = {
     "letters": _every(2, "send_due"),
     "holds": _every(30, "sweep_holds"),
     "session states": _every(60, "advance_sessions"),
+    "no-shows": _every(300, "mark_no_shows"),
     "coming sessions": _every(900, "generate_ahead"),
     "retention": _every(3600, "remove_old"),
 }
@@ -48,6 +49,13 @@ def advance_sessions() -> None:
     """Move sessions along their states; once per minute with any number of beats."""
     if outbox.claim_run("advance_sessions", timedelta(minutes=1)):
         schedule.advance_sessions()
+
+
+@shared_task
+def mark_no_shows() -> None:
+    """Judge visits nobody has seen after their rule time; each is judged once, once per five minutes suffices."""
+    if outbox.claim_run("mark_no_shows", timedelta(minutes=5)):
+        no_show.mark_no_shows()
 
 
 @shared_task

@@ -27,12 +27,14 @@ def tell(
     facts: dict[str, Any] | None = None,
     people: tuple[Any, Any] | None = None,
     first: bool = False,
+    due_at: datetime | None = None,
 ) -> int:
     """Supersede the unsent letters about `row` and put those its new state asks for; return how many.
 
     The booker gets the in-app letter, SMS, and e-mail when an address is kept; the patient's own phone, when it is
     another one, gets the SMS too. Reminders follow the policy's ladder while the visit stands and the person wants them.
     `people` are the account and the patient when the caller has read them; `first` says that nothing was put before.
+    `due_at` is for what may wait until the quiet hours are over; everything else goes at once.
     """
     if not first:
         supersede(session, row.hospital_id, row.id, now)
@@ -63,7 +65,7 @@ def tell(
                 "wants": patient.reminders_on,
             }
         )
-    steps = [(kind, now)]
+    steps = [(kind, due_at or now)]
     expires = row.starts_at
     if row.status == "booked":
         if row.remind:
@@ -76,7 +78,7 @@ def tell(
                 quiet_to=policy.quiet_to,
             )
     else:
-        expires = max(row.starts_at, now + ALWAYS_FOR)
+        expires = max(row.starts_at, (due_at or now) + ALWAYS_FOR)
     letters = [
         Letter(
             step, due_at=due, expires_at=expires, facts=facts if step == kind else None, **_without_wants(way)

@@ -43,6 +43,11 @@ def plan(
     return sorted(due, key=lambda one: one[1])
 
 
+def after_quiet(at: datetime, zone: str, quiet_from: time, quiet_to: time) -> datetime:
+    """Return the instant `at`, or the end of the quiet hours it falls into by the clinic's wall time: for what can wait."""
+    return _after_quiet(at.astimezone(ZoneInfo(zone)), quiet_from, quiet_to).astimezone(UTC)
+
+
 def _time(text: str) -> time:
     hour, minute = text.split(":")
     return time(int(hour), int(minute))

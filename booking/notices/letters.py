@@ -15,7 +15,17 @@ from booking.clock import local
 from booking.notices import calendar, discretion
 from booking.notices.senders import Rendered
 
-ABOUT_A_VISIT = ("confirmed", "reminder_day", "reminder_hours", "moved", "cancelled", "stopped")
+ABOUT_A_VISIT = (
+    "confirmed",
+    "reminder_day",
+    "reminder_hours",
+    "moved",
+    "cancelled",
+    "stopped",
+    "no_show",
+    "excused",
+    "appeal_declined",
+)
 CALENDAR_METHODS = {"confirmed": "REQUEST", "moved": "REQUEST", "cancelled": "CANCEL", "stopped": "CANCEL"}
 LONGEST_REASON = 60
 
@@ -99,6 +109,9 @@ def _subject(kind: str, words: dict[str, Any]) -> str:
         "moved": _("已改约"),
         "cancelled": _("预约已取消"),
         "stopped": _("停诊通知"),
+        "no_show": _("没有报到记录"),
+        "excused": _("爽约已免除"),
+        "appeal_declined": _("申诉有答复了"),
     }
     return f"{titles[kind]}：{words['when']}"
 

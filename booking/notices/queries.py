@@ -83,6 +83,9 @@ def kind_label(kind: str) -> str:
         "moved": _("改约"),
         "cancelled": _("取消预约"),
         "stopped": _("停诊通知"),
+        "no_show": _("爽约记录"),
+        "excused": _("爽约免除"),
+        "appeal_declined": _("申诉答复"),
         "code": _("验证码"),
     }.get(kind, kind)
 

@@ -35,12 +35,21 @@ CASE message.kind
     SELECT 1 FROM appointment a
     WHERE a.hospital_id = message.hospital_id AND a.id = message.appointment_id
       AND CASE WHEN message.kind IN ('cancelled', 'stopped') THEN a.status = 'cancelled'
+          WHEN message.kind IN ('no_show', 'appeal_declined') THEN a.status = 'no_show'
+          WHEN message.kind = 'excused' THEN a.status = 'excused'
           ELSE a.status = 'booked' AND a.version = message.version END)
 END
 """
 """SQL over `message`, true while it should still go out: the appointment stands as the letter says it does."""
 
-ENDS_A_VISIT = ("cancelled", "stopped")
+STANDS_WHILE = {
+    "cancelled": "cancelled",
+    "stopped": "cancelled",
+    "no_show": "no_show",
+    "appeal_declined": "no_show",
+    "excused": "excused",
+}
+"""Letters about how a visit ended, and the status in which they stay true; all others are about a booked visit."""
 REMINDERS = ("reminder_day", "reminder_hours")
 CHANNELS = ("app", "sms", "email")
 BUDGET_SECONDS = 20.0
@@ -226,8 +235,8 @@ def _prepare(message: Message) -> tuple[str, Rendered]:
 
 def _stands(message: Message, view: AppointmentView) -> bool:
     """The same question as WANTED, asked again of the rows the text is written from."""
-    if message.kind in ENDS_A_VISIT:
-        return view.status == "cancelled"
+    if message.kind in STANDS_WHILE:
+        return view.status == STANDS_WHILE[message.kind]
     return view.status == "booked" and view.version == message.version
 
 

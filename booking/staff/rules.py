@@ -12,9 +12,9 @@ MAY: dict[str, frozenset[str]] = {
     # people at the patient pages
     "browser": frozenset({"hold", "extend_hold", "release_hold"}),
     "account": frozenset(
-        {"hold", "extend_hold", "release_hold", "confirm", "cancel", "move", "read_appointment"}
+        {"hold", "extend_hold", "release_hold", "confirm", "cancel", "move", "read_appointment", "appeal"}
     ),
-    "code": frozenset({"cancel", "read_appointment"}),
+    "code": frozenset({"cancel", "read_appointment", "appeal"}),
     # staff of one hospital
     "scheduler": frozenset(
         {
@@ -29,7 +29,17 @@ MAY: dict[str, frozenset[str]] = {
         }
     ),
     "desk": frozenset(
-        {"read_schedule", "read_own_schedule", "read_day", "read_appointment", "check_in", "cancel", "move"}
+        {
+            "read_schedule",
+            "read_own_schedule",
+            "read_day",
+            "read_appointment",
+            "check_in",
+            "cancel",
+            "move",
+            "excuse",
+            "answer_appeal",
+        }
     ),
     "doctor": frozenset({"read_own_schedule"}),
     "admin": frozenset(
@@ -47,6 +57,8 @@ MAY: dict[str, frozenset[str]] = {
             "check_in",
             "cancel",
             "move",
+            "excuse",
+            "answer_appeal",
         }
     ),
     # the worker and the terminal

@@ -32,11 +32,15 @@ AT = {  # when each letter is sent
     "moved": BOOKED_AT + timedelta(hours=2),
     "cancelled": BOOKED_AT + timedelta(hours=3),
     "stopped": utc(date(2026, 11, 24), time(18), ZONE),
+    "no_show": utc(VISIT, time(13), ZONE),
+    "excused": utc(date(2026, 11, 26), time(9), ZONE),
+    "appeal_declined": utc(date(2026, 11, 26), time(9), ZONE),
 }
 FACTS = {
     "moved": {"from": {"visit_date": "2026-11-24", "starts_local": "10:00", "part": "上午"}},
     "cancelled": {"by": "patient"},
     "stopped": {"reason": "医生临时有急诊手术。"},
+    "appeal_declined": {"reason": "当天的报到名单里没有查到"},
 }
 
 

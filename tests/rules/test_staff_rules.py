@@ -29,19 +29,22 @@ VERBS = [
     "reopen_session",
     "read_day",
     "check_in",
+    "excuse",
+    "answer_appeal",
+    "appeal",
     "expire",
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx...............",
-    "account": "xxxxxxx...........",
-    "code": "....x.x...........",
-    "scheduler": ".......xxxxxxxx...",
-    "desk": "....xxxxx......xx.",
-    "doctor": "........x.........",
-    "admin": "....xxxxxxxxxxxxx.",
-    "system": ".........xxxxxx..x",
-    "nobody": "..................",
+    "browser": "xxx..................",
+    "account": "xxxxxxx............x.",
+    "code": "....x.x............x.",
+    "scheduler": ".......xxxxxxxx......",
+    "desk": "....xxxxx......xxxx..",
+    "doctor": "........x............",
+    "admin": "....xxxxxxxxxxxxxxx..",
+    "system": ".........xxxxxx.....x",
+    "nobody": ".....................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 

@@ -102,4 +102,34 @@ PEOPLE = (
         f"""SELECT a.id FROM appointment a JOIN clinic_session s ON {of("s", "a", "session_id")}
         WHERE a.hospital_id = :hospital AND a.queue_number > s.last_queue_number""",
     ),
+    Invariant(
+        "R26",
+        "a no-show in spite of a desk ticket",
+        "有现场凭证的就诊不记爽约",
+        """SELECT a.id FROM appointment a JOIN desk_ticket t ON t.hospital_id = a.hospital_id
+        AND t.patient_id = a.patient_id AND t.visit_date = a.visit_date
+        AND (t.department_id IS NULL OR t.department_id = a.department_id)
+        WHERE a.hospital_id = :hospital AND a.status = 'no_show'""",
+    ),
+    Invariant(
+        "R26",
+        "a no-show of somebody who was checked in",
+        "报到过的就诊不记爽约",
+        "SELECT id FROM appointment WHERE hospital_id = :hospital AND status = 'no_show' AND arrived_at IS NOT NULL",
+    ),
+    Invariant(
+        "R26",
+        "a no-show counted twice",
+        "一次预约最多记一次爽约",
+        """SELECT appointment_id FROM appointment_event WHERE hospital_id = :hospital AND verb = 'no_show'
+        GROUP BY appointment_id HAVING count(*) > 1""",
+    ),
+    Invariant(
+        "R26",
+        "a no-show before its session had ended",
+        "班次结束以后才判断爽约",
+        f"""SELECT a.id FROM appointment a JOIN clinic_session s ON {of("s", "a", "session_id")}
+        JOIN appointment_event e ON e.hospital_id = a.hospital_id AND e.appointment_id = a.id
+        AND e.verb = 'no_show' WHERE a.hospital_id = :hospital AND e.at < s.ends_at""",
+    ),
 )
