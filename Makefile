@@ -1,6 +1,6 @@
 # The commands of the house. Needs only make and Python 3.11 or newer; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench storm demo-clear lock screenshots tools
+.PHONY: help run test check mutants bench storm demo-clear lock screenshots tools
 PY := .venv/bin/python
 WORKERS ?= 2
 
@@ -22,6 +22,9 @@ check: tools ## format, lint, types, import contracts, rules' tests (under a min
 	@$(PY) -c "from importlinter.cli import lint_imports_command as lint; lint()" --no-cache
 	@$(PY) -m djlint templates --lint --quiet
 	@$(PY) -m pytest -m rules -q
+
+mutants: tools ## take each guard away in a copy and see its tests turn red (NAME=word runs some)
+	@exec $(PY) -m tests.mutants $(NAME)
 
 bench: tools ## measure the hot paths next to their floors, in one run
 	@exec $(PY) -m bench

@@ -70,13 +70,17 @@ sys.addaudithook(_local_only)  # cannot be taken off again: on for every test, a
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 
+_began = pytest.StashKey[bool]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and servers.RUN_FOLDER not in os.environ:
         servers.begin_run()
+        config.stash[_began] = True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
+    if config.stash.get(_began, False):  # whoever gave us a run's folder keeps it for the next
         servers.end_run()
 
 

@@ -287,6 +287,17 @@ def test_a_hold_that_ran_out_cannot_be_confirmed(now):
     assert not messages(row)
 
 
+def test_a_hold_that_was_given_back_cannot_be_confirmed():
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    who = factory.person()
+    row = hold(at.id, opened.slots[0].id, holder="h", actor=as_account(who))
+    release_hold(at.id, row.id, holder="h", actor=as_account(who))
+    with pytest.raises(HoldExpired):
+        confirm(at.id, row.id, holder="h", actor=as_account(who), patient_id=who.patient.id)
+    assert not messages(row) and not broken()
+
+
 def test_a_hold_is_extended_once():
     at = factory.clinic()
     opened = factory.open_session(at)

@@ -1,0 +1,8 @@
+"""Every mutant there is, in the order in which they run."""
+
+from __future__ import annotations
+
+from tests.mutants.code import CODE
+from tests.mutants.schema import SCHEMA
+
+MUTANTS = SCHEMA + CODE
