@@ -1,5 +1,6 @@
 """Every table in one import, so that migrations see them all."""
 
+from booking.appointments import draw_models as draws
 from booking.appointments import models as appointments
 from booking.appointments import wish_models as offers
 from booking.content import models as content
@@ -18,6 +19,7 @@ __all__ = [
     "appointments",
     "content",
     "directory",
+    "draws",
     "notices",
     "offers",
     "people",

@@ -117,6 +117,7 @@ class Letter:
     """One letter to be put: to whom (`recipient` account, patient or code, with its id) over which channel, and when.
 
     `due_at`/`expires_at`: it is sent in [due_at, expires_at]; afterwards it would be useless and ends as `expired`.
+    `about` names what a letter without an appointment is about, for its dedupe key.
     """
 
     kind: str
@@ -128,12 +129,13 @@ class Letter:
     patient_id: int | None = None
     code_id: int | None = None
     facts: dict[str, Any] | None = None
+    about: uuid.UUID | None = None
 
     def key(self, about_id: uuid.UUID | None, version: int) -> str:
         """The dedupe key: about what (an appointment, or a wish), kind, version, channel and recipient."""
         who = self.account_id if self.recipient == "account" else self.patient_id or self.code_id
-        about = about_id.hex if about_id else "-"
-        return f"{about}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
+        about = about_id or self.about
+        return f"{about.hex if about else '-'}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
 
 
 _INSERT = insert(core(Message))

@@ -343,10 +343,28 @@ def patient(
     return row
 
 
-def person(name: str = "李秋禾", *, email: str | None = None, own_phone: str | None = None) -> Person:
+def person(
+    name: str = "李秋禾",
+    *,
+    email: str | None = None,
+    own_phone: str | None = None,
+    id_number: str | None = None,
+) -> Person:
     """Write an account and one patient of it; `own_phone` is the patient's, beside the booker's."""
     booker = account(email=email)
-    return Person(booker, patient(booker, name, phone=own_phone))
+    return Person(
+        booker, patient(booker, name, phone=own_phone, **(identity(id_number) if id_number else {}))
+    )
+
+
+def identity(number: str = "") -> dict[str, Any]:
+    """Return the columns of a patient with an ID number (an invented one of their own unless given)."""
+    number = number or f"invented-{next(_number)}"
+    return {
+        "id_type": "resident",
+        "id_number": number,
+        "id_hash": blind_index("id:resident", number),
+    }
 
 
 def booked(

@@ -8,7 +8,7 @@ from typing import Any
 from celery import current_task, shared_task
 
 from booking import outbox
-from booking.appointments import expire, keys, no_show
+from booking.appointments import draw, expire, keys, no_show
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -25,6 +25,7 @@ def _every(seconds: int, task: str) -> dict[str, Any]:
 SCHEDULE = {
     "letters": _every(2, "send_due"),
     "holds": _every(30, "sweep_holds"),
+    "draws": _every(2, "draw_due"),
     "session states": _every(60, "advance_sessions"),
     "no-shows": _every(300, "mark_no_shows"),
     "coming sessions": _every(900, "generate_ahead"),
@@ -42,6 +43,12 @@ def send_due() -> None:
 def sweep_holds() -> None:
     """Tidy holds that ran out; they stopped counting when they ran out, so a repeat or a gap changes nothing."""
     expire.sweep_holds()
+
+
+@shared_task
+def draw_due() -> None:
+    """Carry out the draws whose release has come; any number of workers may do so at once, each draw happens once."""
+    draw.draw_due()
 
 
 @shared_task

@@ -12,12 +12,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, select
 from sqlalchemy.orm import Session
 
+from booking.appointments.draw_rules import DrawFirst
 from booking.appointments.rules import BookingClosed, NotReleased, SessionStopped
 from booking.clock import local
 from booking.db import Model, core
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Hospital, Practice
 from booking.errors import NotFound
 from booking.schedule.models import ClinicSession, Slot
+from booking.wording import moment
 
 GONE = "没有找到这个时间，请回到医生页面重新选择。"
 
@@ -33,7 +35,8 @@ _READ: dict[str, tuple[type[Model], Any]] = {
         ClinicSession,
         namedtuple(
             "ClinicPart",
-            "id local_date zone status release_at starts_at ends_at policy_version fee_cents room admits",
+            "id local_date zone status release_at sale entries_from drawn_at starts_at ends_at policy_version"
+            " fee_cents room admits",
         ),
     ),
     "doctor": (Doctor, namedtuple("DoctorPart", "id slug name title")),
@@ -167,7 +170,7 @@ def slot_facts(session: Session, hospital_id: int, slot_id: uuid.UUID) -> SlotFa
 
 
 def ensure_on_sale(facts: SlotFacts, now: Any, *, staff: bool = False) -> None:
-    """Raise SessionStopped, NotReleased or BookingClosed when this slot sells nothing at `now` (database time).
+    """Raise SessionStopped, DrawFirst, NotReleased or BookingClosed when this slot sells nothing at `now` (database time).
 
     Staff may place a patient before the release and until the slot ends.
     """
@@ -177,10 +180,16 @@ def ensure_on_sale(facts: SlotFacts, now: Any, *, staff: bool = False) -> None:
         raise SessionStopped(**where)
     if status not in ("published", "running"):
         raise NotFound(GONE)
+    if not staff and facts.clinic.sale == "draw" and facts.clinic.drawn_at is None:
+        opens = facts.clinic.entries_from or facts.clinic.release_at
+        said = {"entries": moment(local(opens, facts.clinic.zone))}
+        said["release"] = moment(local(facts.clinic.release_at, facts.clinic.zone))
+        raise DrawFirst(**said, session_id=facts.clinic.id, release_at=facts.clinic.release_at, **where)
     if not staff and facts.clinic.release_at > now:
         at = local(facts.clinic.release_at, facts.clinic.zone)
-        said = f"{at.month} 月 {at.day} 日 {at:%H:%M}"
-        raise NotReleased(release=said, release_at=facts.clinic.release_at, **where)
+        raise NotReleased(
+            release=moment(at), release_at=facts.clinic.release_at, session_id=facts.clinic.id, **where
+        )
     closes = facts.slot.ends_at if staff else facts.slot.closes_at
     if closes <= now:
         raise BookingClosed(**where)

@@ -201,6 +201,7 @@ class Policy(Tenant, Model):
     `reminders` is the ladder: a list of {"kind", "days_before", "at"} or {"kind", "minutes_before"} steps.
     `channels` are the places of a slot kept for other ways than the web, by channel, as a new template or session begins;
     what is left of them is sold online from `roll_time` on, `roll_days_before` days before the visit (None: never).
+    `release_waves` are later parts of a release: a list of {"percent", "days_before", "at"}; empty means all at the release.
     Minutes, days and counts are plain integers; times of day are hospital wall time. `return_from` and `return_to` are the
     published window in which a returned place that nobody on the waiting list could use is for everybody again.
     """
@@ -253,3 +254,4 @@ class Policy(Tenant, Model):
     quiet_to: Mapped[time] = mapped_column(Time, default=time(7, 0))
     generate_days: Mapped[int] = mapped_column(default=28)
     reminders: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    release_waves: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")

@@ -76,6 +76,8 @@ class ClinicSession(Tenant, Model):
     `owner` says whose numbers these are: ours, or the hospital system's (`his`). `admits` says whom it is for. `channels`
     counts the places of a slot that are kept for other ways than the web; from `rolls_at` on (None: never) those left
     over are sold online too.
+    `release_waves` None means by the policy. `sale` is first_come or draw: then entries are taken from `entries_from` to
+    `release_at`, and `drawn_at` says that the draw is over and what it left may be had by anybody.
     """
 
     __tablename__ = "clinic_session"
@@ -98,6 +100,11 @@ class ClinicSession(Tenant, Model):
         CheckConstraint("status IN ('draft', 'published', 'running', 'finished', 'stopped')", name="status"),
         CheckConstraint("owner IN ('ours', 'his')", name="owner"),
         CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+        CheckConstraint("sale IN ('first_come', 'draw')", name="sale"),
+        CheckConstraint(
+            "sale <> 'draw' OR (entries_from IS NOT NULL AND entries_from < release_at)",
+            name="draw_has_a_window",
+        ),
         Index("ix_clinic_session_doctor", "hospital_id", "doctor_id", "local_date"),
         Index("ix_clinic_session_date", "hospital_id", "local_date"),
     )
@@ -121,6 +128,10 @@ class ClinicSession(Tenant, Model):
     status: Mapped[str] = mapped_column(String(10), default="draft")
     release_at: Mapped[datetime] = mapped_column(Instant)
     rolls_at: Mapped[datetime | None] = mapped_column(Instant)
+    release_waves: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    sale: Mapped[str] = mapped_column(String(10), default="first_come", server_default="first_come")
+    entries_from: Mapped[datetime | None] = mapped_column(Instant)
+    drawn_at: Mapped[datetime | None] = mapped_column(Instant)
     closing_minutes: Mapped[int] = mapped_column(default=30)
     owner: Mapped[str] = mapped_column(String(4), default="ours")
     note: Mapped[str] = mapped_column(String(200), default="")
@@ -161,6 +172,7 @@ class Place(Tenant, Model):
     `appointment_id` is the mark "taken": with its counterpart `appointment.holds_place_id` it forms two deferred
     foreign keys that make place and appointment agree in every committed state. `open` is false while the session
     is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back;
+    `opens_at` keeps a place of a later wave, or of a draw, closed to the public after the release;
     `held_until` repeats the hold's end so that counting free places needs no second table. `freed_at` is set while the
     waiting list is still to be asked about a place that came back then. `rolls_at` is the instant from which a place of
     another channel than the web is sold online too. `extra_number` numbers the places added (加号) that stand in a session,
@@ -225,6 +237,7 @@ class Place(Tenant, Model):
     freed_at: Mapped[datetime | None] = mapped_column(Instant)
     rolls_at: Mapped[datetime | None] = mapped_column(Instant)
     extra_number: Mapped[int | None]
+    opens_at: Mapped[datetime | None] = mapped_column(Instant)
     held_until: Mapped[datetime | None] = mapped_column(Instant)
     appointment_id: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     external_system: Mapped[str | None] = mapped_column(String(80))

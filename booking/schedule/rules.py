@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import date, datetime, time, timedelta
 
 from booking.errors import BadInput, Refusal
 
@@ -34,6 +34,35 @@ class SessionExists(Refusal):
 
 class SessionOver(Refusal):
     message = "这个班次已经结束或已停诊，不能修改。"
+
+
+class DrawRunning(Refusal):
+    message = "这个班次正在收抽签报名，开签时间已经公布，不能再改。"
+
+
+class DrawWindow(Refusal):
+    status = 422
+    message = "报名开始时间应晚于现在，并且比放号时间至少早 %(minutes)s 分钟。"
+
+
+WINDOW_AT_LEAST = timedelta(minutes=10)
+
+
+def ensure_release_stands(
+    sale: str, entries_from: datetime | None, release_at: datetime, wanted: datetime, now: datetime
+) -> None:
+    """Raise DrawRunning when the release of a draw would move after its entries opened, or before they do: DrawWindow."""
+    if sale != "draw" or entries_from is None or wanted == release_at:
+        return
+    if entries_from <= now:
+        raise DrawRunning()
+    ensure_window(entries_from, wanted, now)
+
+
+def ensure_window(entries_from: datetime, release_at: datetime, now: datetime) -> None:
+    """Raise DrawWindow unless entries open in the future and long enough before the release."""
+    if entries_from <= now or release_at - entries_from < WINDOW_AT_LEAST:
+        raise DrawWindow(minutes=int(WINDOW_AT_LEAST.total_seconds() // 60))
 
 
 def minutes(at: time) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -17,10 +17,12 @@ from booking.clock import db_now, local, utc
 from booking.db import broken_constraint, db, new_id, retried, transaction
 from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Practice
 from booking.directory.policy import current_policy, release_instant
+from booking.directory.policy import policy_version as policy_version_of
 from booking.errors import BadInput, NotFound
 from booking.schedule.admission import Admits, in_words, make_admits
 from booking.schedule.channels import KEPT, in_order, kept_words, reachable, rolls_instant, share, tidy
 from booking.schedule.models import ClinicSession, Place, Slot
+from booking.schedule.openings import assign_openings
 from booking.schedule.rules import (
     BelowSold,
     Conflict,
@@ -29,8 +31,10 @@ from booking.schedule.rules import (
     SlotsInUse,
     cut,
     ensure_dates,
+    ensure_release_stands,
     ensure_shape,
 )
+from booking.schedule.waves import Wave, stored_waves
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
 
@@ -107,12 +111,14 @@ def insert_session(
     template_id: uuid.UUID | None = None,
     rolls_at: datetime | None = None,
     note: str = "",
+    waves: Sequence[Wave] | None = None,
     now: datetime,
     by: str = "",
 ) -> uuid.UUID:
     """Write one session with its slots and places in the caller's transaction; return its id.
 
-    Raises IntegrityError when the practice already has a session on that date and part of day.
+    `waves` are the session's own later parts of the release; None means by the policy. Raises IntegrityError when the
+    practice already has a session on that date and part of day.
     """
     session_id = new_id()
     session.execute(
@@ -140,6 +146,7 @@ def insert_session(
             admits=shape.admits,
             status="published" if publish else "draft",
             release_at=release_at,
+            release_waves=None if waves is None else stored_waves(waves),
             closing_minutes=closing_minutes,
             owner=owner,
             note=note,
@@ -157,6 +164,9 @@ def insert_session(
         for position, channel in enumerate(order, start=1)
     ]
     session.execute(insert(Place), places)
+    if waves or (waves is None and policy_version_of(session, hospital_id, policy_version).release_waves):
+        row = session.get_one(ClinicSession, (hospital_id, session_id))
+        assign_openings(session, row, now=now, fresh=[place["id"] for place in places])
     return session_id
 
 
@@ -231,13 +241,15 @@ def add_session(
     channels: Mapping[str, int] | None = None,
     release_at: datetime | None = None,
     rolls_at: datetime | None = BY_RULE,
+    waves: Sequence[Wave] | None = None,
     note: str = "",
     publish: bool = False,
 ) -> ClinicSession:
     """Add a single session (单次加开) as a draft, or published at once.
 
-    `release_at` None means by the hospital's policy, `rolls_at` None never. Raises BadInput, NotAllowed, and SessionExists
-    when the practice already has one on that date and part of day; a repeat is therefore refused, never doubled.
+    `release_at` None means by the hospital's policy, and so do `waves`; `rolls_at` None never. Raises BadInput, NotAllowed,
+    and SessionExists when the practice already has one on that date and part of day; a repeat is therefore refused, never
+    doubled.
     """
     ensure_may(actor, "change_session", hospital_id)
     if publish:
@@ -293,6 +305,7 @@ def add_session(
                 if rolls_at is BY_RULE
                 else rolls_at,
                 note=note.strip(),
+                waves=waves,
                 now=now,
                 by=actor.name,
             )
@@ -465,8 +478,9 @@ def change_session(
 
     `rolls_at` is when kept places left over are sold online too: None never, AS_IT_IS leaves it.
 
-    Raises Conflict (facts `theirs`: the row as it is now) when `version` is no longer the newest, BelowSold, SlotsInUse,
-    SessionOver, BadInput, NotAllowed. A repeat with the old version is a Conflict, so nothing happens twice.
+    The waves of its release stay (see openings.set_waves); while entries for a draw are taken the release cannot move
+    (DrawRunning). Raises Conflict (facts `theirs`: the row as it is now) when `version` is no longer the newest, BelowSold,
+    SlotsInUse, SessionOver, BadInput, NotAllowed. A repeat with the old version is a Conflict, so nothing happens twice.
     """
     ensure_may(actor, "change_session", hospital_id)
     if publish:
@@ -484,6 +498,7 @@ def change_session(
         if row.status not in CHANGEABLE:
             raise SessionOver()
         now = db_now(session)
+        ensure_release_stands(row.sale, row.entries_from, row.release_at, release_at or row.release_at, now)
         plan = _plan(session, row, shape)
         live = publish or row.status != "draft"
         before = _said(row, shape) | {"places": plan.impact.before}
@@ -498,7 +513,8 @@ def change_session(
         row.note, row.version = note.strip(), row.version + 1
         row.changed_at, row.changed_by = now, actor.name
         session.flush()
-        _apply(session, row, plan, shape, live)
+        fresh = _apply(session, row, plan, shape, live)
+        assign_openings(session, row, now=now, fresh=fresh)
         after = _said(row, shape) | {"places": plan.impact.after}
         change = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
         record(session, hospital_id, actor, "change_session", "session", row.id, now=now, change=change)
@@ -512,7 +528,8 @@ def _said(row: ClinicSession, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, live: bool) -> None:
+def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, live: bool) -> list[uuid.UUID]:
+    """Make slots and places as planned; return the places that are new in the session."""
     hospital_id = row.hospital_id
     for slot_id, ends in plan.ends.items():
         ends_at = utc(row.local_date, ends, row.zone)
@@ -553,6 +570,7 @@ def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, li
     _roll(session, row)
     if live:
         _open_places(session, hospital_id, [row.id])
+    return [*plan.reopen, *(place["id"] for place in places)]
 
 
 def _roll(session: Session, row: ClinicSession) -> None:

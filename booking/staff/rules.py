@@ -12,7 +12,17 @@ MAY: dict[str, frozenset[str]] = {
     # people at the patient pages
     "browser": frozenset({"hold", "extend_hold", "release_hold"}),
     "account": frozenset(
-        {"hold", "extend_hold", "release_hold", "confirm", "cancel", "move", "read_appointment", "appeal"}
+        {
+            "hold",
+            "extend_hold",
+            "release_hold",
+            "confirm",
+            "cancel",
+            "move",
+            "read_appointment",
+            "appeal",
+            "enter_draw",
+        }
     ),
     "code": frozenset({"cancel", "read_appointment", "appeal"}),
     # staff of one hospital
@@ -71,6 +81,7 @@ MAY: dict[str, frozenset[str]] = {
             "reopen_session",
             "change_template",
             "expire",
+            "draw",
         }
     ),
 }

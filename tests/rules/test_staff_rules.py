@@ -33,18 +33,20 @@ VERBS = [
     "answer_appeal",
     "appeal",
     "expire",
+    "enter_draw",
+    "draw",
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx..................",
-    "account": "xxxxxxx............x.",
-    "code": "....x.x............x.",
-    "scheduler": ".......xxxxxxxx......",
-    "desk": "....xxxxx......xxxx..",
-    "doctor": "........x............",
-    "admin": "....xxxxxxxxxxxxxxx..",
-    "system": ".........xxxxxx.....x",
-    "nobody": ".....................",
+    "browser": "xxx....................",
+    "account": "xxxxxxx............x.x.",
+    "code": "....x.x............x...",
+    "scheduler": ".......xxxxxxxx........",
+    "desk": "....xxxxx......xxxx....",
+    "doctor": "........x..............",
+    "admin": "....xxxxxxxxxxxxxxx....",
+    "system": ".........xxxxxx.....x.x",
+    "nobody": ".......................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 
