@@ -1,6 +1,6 @@
 # The commands of the house. Needs only make and Python 3.11 or newer; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run test check mutants bench storm demo-clear lock screenshots tools
+.PHONY: help run test check mutants bench storm rush bench-growth demo-clear lock screenshots tools
 PY := .venv/bin/python
 WORKERS ?= 2
 
@@ -31,6 +31,9 @@ bench: tools ## measure the hot paths next to their floors, in one run
 
 storm: tools ## prove under kill -9 and crashes that no place is sold twice (docs/storm.md; 8 minutes)
 	@exec $(PY) -m tests.storm
+
+rush: tools ## a release with 5 000 machines beside 200 patients, on a real server (under two minutes)
+	@MACHINES=$${MACHINES:-5000} PATIENTS=$${PATIENTS:-200} $(PY) -m pytest tests/races/test_machines.py -q -s
 
 demo-clear: ## empty the database for a real hospital
 	@sh deploy/venv.sh requirements.txt

@@ -95,11 +95,11 @@ class Clinic:
         self.sign = signer.dumps
         self.tokens = URLSafeTimedSerializer(app.secret_key or "", salt="wtf-csrf-token")
         with app.app_context():
-            people = sum(groups.values())
-            everybody = self._people(people + SOLD_OUT_PLACES)
+            wanted = sum(groups.values())
+            everybody = people(wanted + SOLD_OUT_PLACES)
             rest = iter(everybody[SOLD_OUT_PLACES:])
             self.people = {name: list(itertools.islice(rest, count)) for name, count in groups.items()}
-            self._build(people, everybody[:SOLD_OUT_PLACES])
+            self._build(wanted, everybody[:SOLD_OUT_PLACES])
             db.session.remove()
 
     def _build(self, people: int, early: list[Person]) -> None:
@@ -137,44 +137,6 @@ class Clinic:
             places=CROWD_PLACES,
         )
         self.wanted = ref(wanted.slots[0])
-
-    def _people(self, count: int) -> list[Person]:
-        """Write accounts with verified phones and one patient each, many rows at a time."""
-        with transaction() as session:
-            at = db_now(session)
-            phones = [f"+86199{number:08d}" for number in range(count)]
-            accounts = session.scalars(
-                insert(Account).returning(Account.id, sort_by_parameter_order=True),
-                [{"phone": one, "phone_hash": blind_index("phone", one), "created_at": at} for one in phones],
-            ).all()
-            patients = session.scalars(
-                insert(Patient).returning(Patient.id, sort_by_parameter_order=True),
-                [
-                    {
-                        "name": "李秋禾",
-                        "id_type": "none",
-                        "birth_date": "1958-03-09",
-                        "sex": "f",
-                        "created_at": at,
-                    }
-                    for _ in range(count)
-                ],
-            ).all()
-            pairs = [Person(*pair) for pair in zip(accounts, patients, strict=True)]
-            session.execute(
-                insert(PatientLink),
-                [
-                    {
-                        "account_id": one.account,
-                        "patient_id": one.patient,
-                        "seat": 1,
-                        "relation": "self",
-                        "created_at": at,
-                    }
-                    for one in pairs
-                ],
-            )
-        return pairs
 
     def visitors(self, group: str, most: int | None = None) -> list[Visitor]:
         """Give each account of a group a browser that has never been here, with address and forgery token."""
@@ -308,6 +270,45 @@ class Clinic:
             found = db.session.scalar(accepted) or 0
             db.session.remove()
         return found
+
+
+def people(count: int) -> list[Person]:
+    """Write accounts with verified phones and one patient each, many rows at a time."""
+    with transaction() as session:
+        at = db_now(session)
+        phones = [f"+86199{number:08d}" for number in range(count)]
+        accounts = session.scalars(
+            insert(Account).returning(Account.id, sort_by_parameter_order=True),
+            [{"phone": one, "phone_hash": blind_index("phone", one), "created_at": at} for one in phones],
+        ).all()
+        patients = session.scalars(
+            insert(Patient).returning(Patient.id, sort_by_parameter_order=True),
+            [
+                {
+                    "name": "李秋禾",
+                    "id_type": "none",
+                    "birth_date": "1958-03-09",
+                    "sex": "f",
+                    "created_at": at,
+                }
+                for _ in range(count)
+            ],
+        ).all()
+        pairs = [Person(*pair) for pair in zip(accounts, patients, strict=True)]
+        session.execute(
+            insert(PatientLink),
+            [
+                {
+                    "account_id": one.account,
+                    "patient_id": one.patient,
+                    "seat": 1,
+                    "relation": "self",
+                    "created_at": at,
+                }
+                for one in pairs
+            ],
+        )
+    return pairs
 
 
 def _rows(one: Person) -> factory.Person:

@@ -40,8 +40,13 @@ class Pace:
 
     def ensure(self, key: str) -> None:
         """Count one request of `key`. Raises TooMany (`seconds` until the window ends) when it is one too many."""
+        if self.is_over(key):
+            raise TooMany(seconds=self.seconds - monotonic() % self.seconds)
+
+    def is_over(self, key: str) -> bool:
+        """Count one request of `key`; whether it is one too many."""
         if not limiter.enabled:
-            return
+            return False
         at = monotonic()
         with self._lock:
             window = int(at // self.seconds)
@@ -49,6 +54,4 @@ class Pace:
                 self._window = window
                 self._counts.clear()
             self._counts[key] += 1
-            over = self._counts[key] > self.most
-        if over:
-            raise TooMany(seconds=self.seconds - at % self.seconds)
+            return self._counts[key] > self.most

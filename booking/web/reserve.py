@@ -36,6 +36,8 @@ Problem = dict[str, Any]
 
 PER_NETWORK = (Pace(120, 60), Pace(1500, 3600))
 PER_BROWSER = (Pace(20, 60), Pace(120, 3600))
+WITHOUT_ACCOUNT = Pace(20, 600)
+"""Holds of one network before sign-in; beyond that its people sign in first (R7)."""
 CONFIRMS = Pace(30, 60)
 NEARLY_THE_SAME = timedelta(hours=2)
 
@@ -52,6 +54,8 @@ def hold() -> ResponseReturnValue:
     if sold_out.says_full(slot):
         return sold_out.page(slot, answer), 409
     try:
+        if me() is None and WITHOUT_ACCOUNT.is_over(network()):
+            raise SignInFirst
         taken = verbs.hold(
             *slot, holder=holder(), actor=actor(), answer_id=answer, generous=display().mode == "elder"
         )

@@ -14,7 +14,7 @@ from flask import g, render_template, request, session
 from flask_babel import gettext as _
 from flask_wtf.csrf import generate_csrf
 
-from booking import clock
+from booking import clock, gate
 from booking.appointments.facts import slot_facts
 from booking.appointments.full import is_full
 from booking.appointments.rules import SlotFull
@@ -58,7 +58,7 @@ def says_full(slot: Key) -> bool:
     arrived = time.monotonic()
     if arrived - _full_at.get(slot, -LATELY_SECONDS) >= LATELY_SECONDS:
         return False
-    if not is_full(*slot, holder=known_holder(), since=arrived):
+    if not is_full(*slot, holder=known_holder(), since=gate.arrived(request.environ)):
         return False
     note(slot)
     return True

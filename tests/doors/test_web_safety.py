@@ -10,9 +10,10 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from booking.appointments.models import Appointment
 from booking.db import db
+from booking.limits import Pace
 from booking.people.models import Patient
 from booking.refs import ref
-from booking.web import home
+from booking.web import home, reserve
 from tests import factory
 from tests.doors.visitor import Visitor, hidden, title
 
@@ -174,6 +175,26 @@ def test_the_addresses_of_one_ipv6_line_count_as_one(another_app):
     assert [ask(f"2001:db8::{number:x}") for number in range(21)][-1] == 429
     assert ask("2001:db8:0:1::1") == 422, "another line is not held up"
     assert ask("::ffff:192.0.2.7") == ask("192.0.2.8") == 422
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_network_holds_so_many_times_without_an_account_and_then_signs_in_first(another_app, monkeypatch):
+    app = another_app(RATELIMIT_ENABLED=True, WTF_CSRF_ENABLED=False)
+    monkeypatch.setattr(reserve, "WITHOUT_ACCOUNT", Pace(2, 600))
+    with app.app_context():
+        slot = ref(factory.open_session(factory.clinic(), places=9).slots[0])
+        who = factory.person()
+
+    def ask(address, account=None):
+        browser = app.test_client()  # a fresh one each time: only the network is known
+        with browser.session_transaction() as kept:
+            kept.update({"account": account} if account else {})
+        answer = browser.post("/hold", data={"slot": slot}, environ_overrides={"REMOTE_ADDR": address})
+        return answer.status_code, answer.location.split("/")[1].partition("?")[0]
+
+    assert [ask("192.0.2.1") for _ in range(3)] == [(303, "book"), (303, "book"), (303, "login")]
+    assert ask("192.0.2.1", who.id) == (303, "book"), "whoever signed in is not held up"
+    assert ask("192.0.2.2") == (303, "book"), "nor is another network"
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
