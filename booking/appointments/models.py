@@ -48,13 +48,29 @@ class Chart(Model):
     external_id: Mapped[str | None] = mapped_column(String(120))
 
 
+class DeskConsent(Tenant, Model):
+    """A consent a patient gave to staff at the desk or on the telephone: to what, in which wording, written down by whom."""
+
+    __tablename__ = "desk_consent"
+    __table_args__ = (
+        ForeignKeyConstraint(["hospital_id", "patient_id"], ["chart.hospital_id", "chart.patient_id"]),
+        CheckConstraint("kind IN ('id_number', 'health_data', 'guardian')", name="kind"),
+        Index("ix_desk_consent_patient", "hospital_id", "patient_id"),
+    )
+    patient_id: Mapped[int] = mapped_column(Serial)
+    kind: Mapped[str] = mapped_column(String(20))
+    wording: Mapped[str] = mapped_column(String(20))
+    given_at: Mapped[datetime] = mapped_column(Instant)
+    recorded_by: Mapped[str] = mapped_column(String(40))
+
+
 class Appointment(Tenant, Model):
     """An appointment (预约), from hold to kept visit.
 
     `holds_place_id` equals `place_id` while the status is active and is empty afterwards. `holder` is the hash of the
     browser's key; `holder_seat` and `open_seat` number the live holds of a person and the account-less holds of a
     session, so that their caps are unique indexes. `sold` is what the patient was promised: names, place, fee. `channel`
-    names the kept places it was asked for of (elder, return, referral): who confirms must be one of those they are for.
+    names the kept places it was booked from (phone, desk, elder, return, referral, extra), nothing for those of the web.
     """
 
     __tablename__ = "appointment"

@@ -30,6 +30,12 @@ class SlotFull(Refusal):
     message = "%(time)s 刚被约走了。下面是最近还能约的时间。"
 
 
+class ExtraFull(Refusal):
+    """R19: added places have a cap for each session."""
+
+    message = "这个班次已经加满 %(cap)s 个号，不能再加。可以换一个班次，或等有人取消。"
+
+
 class NotReleased(Refusal):
     message = "这个班次还没有放号，%(release)s 开始预约，之前任何人都约不到。"
 

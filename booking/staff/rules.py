@@ -49,6 +49,9 @@ MAY: dict[str, frozenset[str]] = {
             "move",
             "excuse",
             "answer_appeal",
+            "book_at_desk",
+            "register_patient",
+            "add_extra",
         }
     ),
     "doctor": frozenset({"read_own_schedule"}),
@@ -69,6 +72,9 @@ MAY: dict[str, frozenset[str]] = {
             "move",
             "excuse",
             "answer_appeal",
+            "book_at_desk",
+            "register_patient",
+            "add_extra",
         }
     ),
     # the worker and the terminal

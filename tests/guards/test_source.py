@@ -205,3 +205,99 @@ def test_the_locks_name_no_index():
         assert lines and not [line for line in lines if line.startswith("-") or "://" in line], name
         pins = [line for line in lines if re.match(r"[a-z0-9]", line, re.IGNORECASE)]
         assert all("==" in line for line in pins), name
+
+
+PLACES = ROOT / "booking/appointments/places.py"
+PATHS: dict[str, set[str]] = {
+    "take_place": {
+        "reserve._hold",  # hold
+        "move._move",  # move
+        "book.book_place",  # staff booking, 加号, draw: see below
+    },
+    "return_place": {
+        "cancel.cancel",
+        "move._move",
+        "places.end_hold",
+        "stop._end_all",  # stop_session
+    },
+    "end_hold": {
+        "places.end_stale_holds",  # a hold that ran out: expired, by whoever comes first
+        "reserve.release_hold",
+        "stop._end_all",  # stop_session
+    },
+    "book_place": {
+        "at_desk._book",  # book_at_desk
+        "extra.add_extra",
+    },
+}
+"""Every path that takes or gives back a place: the private step, and the functions of booking/appointments that call it.
+
+A new caller is added here on purpose, after asking whether it holds R1, R2, R15 and R19.
+"""
+
+
+def functions_of(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {function.name: function for function in public_functions(tree)}
+
+
+def test_every_path_that_takes_or_gives_back_a_place_is_listed():
+    found: dict[str, set[str]] = {step: set() for step in PATHS}
+    for path in code("booking", "worker"):
+        home = path.relative_to(ROOT / "booking/appointments") if path.is_relative_to(PLACES.parent) else path
+        for name, function in functions_of(ast.parse(path.read_text())).items():
+            for _line, called_name in called(function):
+                step = called_name.rpartition(".")[2]
+                if step in found and step != name:
+                    found[step].add(f"{home.with_suffix('')}.{name}")
+    for step, callers in PATHS.items():
+        assert found[step] == callers, (
+            f"{step}: not listed {sorted(found[step] - callers)}, listed but gone {sorted(callers - found[step])}"
+        )
+
+
+def marks(tree: ast.AST, path: Path) -> list[str]:
+    """Return where a statement or an assignment writes `place.appointment_id`, or SQL text that changes a place does."""
+    wrong = []
+    for node in ast.walk(tree):
+        where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".values"):
+            written = {keyword.arg for keyword in node.keywords}
+            table = ast.unparse(node.func)
+            of_place = re.search(r"\b(?:update|insert)\(.*\b_?(?:Place|PLACE)\b", table)
+            unsaid = not re.search(r"\b(?:update|insert)\(", table)  # a statement kept under a name may be a place's
+            if "appointment_id" in written and (of_place or unsaid):
+                wrong.append(where)
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if any(isinstance(one, ast.Attribute) and one.attr == "appointment_id" for one in targets):
+            wrong.append(where)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):  # noqa: SIM102
+            if re.search(r"\bUPDATE\s+place\b[^;]*\bappointment_id\s*=", node.value, re.IGNORECASE):
+                wrong.append(where)
+    return wrong
+
+
+def test_only_the_two_private_steps_mark_a_place():
+    wrong = [
+        where
+        for path in code("booking", "worker")
+        if path
+        not in (PLACES, ROOT / "booking/demo/bookings.py")  # the demo writes visits that were, not verbs
+        for where in marks(ast.parse(path.read_text()), path)
+    ]
+    assert not wrong, f"a place is marked in booking/appointments/places.py only: {wrong}"
+    assert marks(ast.parse(PLACES.read_text()), PLACES), "this guard no longer sees what it guards"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "session.execute(update(Place).where(Place.id == x).values(appointment_id=None))",
+        "place.appointment_id = row.id",
+        "MARK = KEPT_STATEMENT.values(appointment_id=None)",
+        "session.execute(text('UPDATE place SET open = true, appointment_id = NULL'))",
+        "session.execute(insert(Place).values(hospital_id=1, appointment_id=row.id))",
+    ],
+)
+def test_another_way_to_mark_a_place_would_be_seen(line):
+    """The guard above, with its subject broken on purpose."""
+    assert marks(ast.parse(line), PLACES)

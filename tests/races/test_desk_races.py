@@ -1,0 +1,82 @@
+"""Staff against staff and staff against the web: the cap of 加号, kept places, the instant of the roll-over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from booking.appointments.models import Appointment
+from booking.appointments.reserve import hold
+from booking.appointments.rules import SlotFull
+from booking.db import db
+from booking.schedule.models import Place
+from tests import factory
+from tests.invariants import broken
+from tests.races.crowd import at_once
+from tests.races.test_races import kinds_of, statuses
+from tests.verbs.test_at_desk import at_desk, extra, known
+from tests.verbs.test_reserve import as_account, book
+
+pytestmark = pytest.mark.usefixtures("within")
+
+
+def sold_by_channel():
+    db.session.rollback()
+    taken = select(Place.channel, Appointment.kind).join(Appointment, Appointment.id == Place.appointment_id)
+    return Counter(tuple(row) for row in db.session.execute(taken))
+
+
+def test_twenty_requests_at_once_add_no_more_places_than_the_cap(app):
+    at = factory.clinic(policy={"extra_cap": 5})
+    opened = factory.open_session(at, places=1)
+    crowd = [known(at) for _ in range(20)]
+
+    def one(number, who):
+        return lambda: extra(at, opened, who, slot=number % 4)
+
+    results = at_once(app, [one(*each) for each in enumerate(crowd)], threads=20)
+    assert kinds_of(results) == {"ok": 5, "ExtraFull": 15}, [r for r in results if isinstance(r, Exception)][
+        :3
+    ]
+    numbers = db.session.scalars(select(Place.extra_number).where(Place.extra_number.is_not(None)))
+    assert sorted(numbers) == [1, 2, 3, 4, 5]
+    assert not broken()
+
+
+def test_callers_and_the_web_at_once_get_their_own_places_and_nobody_elses(app):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=6, channels={"phone": 3})
+    crowd = [factory.person() for _ in range(8)]
+    callers = [known(at) for _ in range(3)]
+    calls = [lambda n=n, who=who: book(at, opened, who, holder=f"h{n}") for n, who in enumerate(crowd)]
+    calls += [lambda who=who: at_desk(at, opened, who) for who in callers]
+    results = at_once(app, calls)
+    assert kinds_of(results[8:]) == {"ok": 3}, results[8:]
+    assert kinds_of(results[:8]) == {"ok": 3, "SlotFull": 5}
+    assert sold_by_channel() == {("phone", "phone"): 3, ("web", "web"): 3}
+    assert not broken()
+
+
+def test_at_the_roll_over_the_last_kept_place_goes_to_one_caller_or_one_on_the_web(app, now):
+    at = factory.clinic()
+    rolls = factory.now() + timedelta(minutes=30)
+    opened = factory.open_session(at, places=1, channels={"phone": 1}, rolls_at=rolls)
+    crowd = [factory.person() for _ in range(6)]
+    callers = [known(at) for _ in range(6)]
+    slot = opened.slots[0].id
+    now.at(rolls - timedelta(seconds=1))
+    before = at_once(
+        app,
+        [lambda who=who: hold(at.id, slot, holder=f"b{who.id}", actor=as_account(who)) for who in crowd[:2]],
+    )
+    assert all(isinstance(one, SlotFull) for one in before) or factory.now() >= rolls
+    now.at(rolls)
+    calls = [lambda who=who: hold(at.id, slot, holder=f"h{who.id}", actor=as_account(who)) for who in crowd]
+    calls += [lambda who=who: at_desk(at, opened, who) for who in callers]
+    results = at_once(app, calls)
+    assert kinds_of(results) == {"ok": 1, "SlotFull": 11}, results
+    assert sum(statuses().values()) == 1
+    assert not broken()
