@@ -216,6 +216,7 @@ PATHS: dict[str, set[str]] = {
     },
     "return_place": {
         "cancel.cancel",
+        "no_show._mark",  # nobody came by the rule time: the place of a slot that is over
         "move._move",
         "places.end_hold",
         "stop._end_all",  # stop_session
@@ -264,7 +265,9 @@ def marks(tree: ast.AST, path: Path) -> list[str]:
             written = {keyword.arg for keyword in node.keywords}
             table = ast.unparse(node.func)
             of_place = re.search(r"\b(?:update|insert)\(.*\b_?(?:Place|PLACE)\b", table)
-            unsaid = not re.search(r"\b(?:update|insert)\(", table)  # a statement kept under a name may be a place's
+            unsaid = not re.search(
+                r"\b(?:update|insert)\(", table
+            )  # a statement kept under a name may be a place's
             if "appointment_id" in written and (of_place or unsaid):
                 wrong.append(where)
         targets = node.targets if isinstance(node, ast.Assign) else []
