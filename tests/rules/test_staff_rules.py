@@ -35,18 +35,21 @@ VERBS = [
     "expire",
     "enter_draw",
     "draw",
+    "book_at_desk",
+    "register_patient",
+    "add_extra",
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx....................",
-    "account": "xxxxxxx............x.x.",
-    "code": "....x.x............x...",
-    "scheduler": ".......xxxxxxxx........",
-    "desk": "....xxxxx......xxxx....",
-    "doctor": "........x..............",
-    "admin": "....xxxxxxxxxxxxxxx....",
-    "system": ".........xxxxxx.....x.x",
-    "nobody": ".......................",
+    "browser": "xxx.......................",
+    "account": "xxxxxxx............x.x....",
+    "code": "....x.x............x......",
+    "scheduler": ".......xxxxxxxx...........",
+    "desk": "....xxxxx......xxxx....xxx",
+    "doctor": "........x.................",
+    "admin": "....xxxxxxxxxxxxxxx....xxx",
+    "system": ".........xxxxxx.....x.x...",
+    "nobody": "..........................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 
