@@ -229,6 +229,7 @@ PATHS: dict[str, set[str]] = {
     "book_place": {
         "at_desk._book",  # book_at_desk
         "extra.add_extra",
+        "draw._book",
     },
 }
 """Every path that takes or gives back a place: the private step, and the functions of booking/appointments that call it.

@@ -6,8 +6,8 @@ Safe while the previous release runs: a table it does not know.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
