@@ -72,6 +72,13 @@ def moment_near(at: datetime, today: date) -> str:
     return f"{near} {clock(at)}" if near else moment(at)
 
 
+def opening(at: datetime, today: date) -> str:
+    """Return when numbers open: 「今晚 20:00」, 「今天 07:30」 or 「明天 07:30」 where they fit, else the whole moment."""
+    days = (at.date() - today).days
+    near = {0: "今晚" if at.hour >= 18 else "今天", 1: "明天"}.get(days)
+    return f"{near} {clock(at)}" if near else moment(at)
+
+
 def yuan(cents: int) -> str:
     """Return 「25」, or 「25.50」 when there are cents."""
     return f"{cents // 100}" if cents % 100 == 0 else f"{cents // 100}.{cents % 100:02d}"

@@ -281,6 +281,25 @@ class NewSessionForm(SessionForm):
     part = SelectField(_l("时段"), **_choice(_l("请选择上午、下午等时段")))
 
 
+WAVE_MODES = [("rule", _l("按医院规则")), ("once", _l("放号时一次放完")), ("own", _l("单独分批"))]
+
+
+class WavesForm(FlaskForm):
+    """The later parts of a session's release, as a line of words."""
+
+    mode = SelectField(_l("分批放号"), choices=offered(WAVE_MODES), **_choice(_l("请选择怎么放号")))
+    waves = StringField(
+        _l("后放的批次"), validators=[Length(max=200, message=_l("批次写得太长了"))], filters=[plain]
+    )
+
+
+class DrawForm(FlaskForm):
+    """From when entries for a draw are taken."""
+
+    entries_date = DayField(_l("报名开始日期"), validators=[Needed(_l("请填写报名开始日期"))])
+    entries_time = ClockField(_l("报名开始时刻"), validators=[Needed(_l("请填写报名开始时刻"))])
+
+
 class TemplateForm(HoursForm):
     """One weekly line of a doctor's pattern."""
 

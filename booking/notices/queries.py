@@ -86,6 +86,9 @@ def kind_label(kind: str) -> str:
         "no_show": _("爽约记录"),
         "excused": _("爽约免除"),
         "appeal_declined": _("申诉答复"),
+        "draw_entered": _("抽签报名"),
+        "draw_lost": _("抽签结果"),
+        "draw_off": _("抽签取消"),
         "code": _("验证码"),
     }.get(kind, kind)
 

@@ -17,7 +17,7 @@ from sqlalchemy import delete, update
 from booking.appointments.queries import AppointmentView, appointment
 from booking.clock import db_now
 from booking.db import db, transaction
-from booking.notices import letters
+from booking.notices import draw_letters, letters
 from booking.notices.models import DemoLetter
 from booking.notices.rules import next_try
 from booking.notices.senders import Permanent, Rendered, Sender, Temporary, sender_for
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 WANTED = """
 CASE message.kind
+  WHEN 'draw_entered' THEN TRUE WHEN 'draw_lost' THEN TRUE WHEN 'draw_off' THEN TRUE
   WHEN 'code' THEN EXISTS (
     SELECT 1 FROM one_time_code c WHERE c.id = message.code_id AND c.ended_at IS NULL)
   ELSE EXISTS (
@@ -221,6 +222,11 @@ def _prepare(message: Message) -> tuple[str, Rendered]:
         if code is None or code.ended_at is not None or code.expires_at <= db_now(session):
             raise NotWanted("the code has ended")
         return code.phone, letters.code_letter(short_code(code.salt))
+    if message.kind in draw_letters.ABOUT_A_DRAW:
+        about_draw = draw_letters.draw_letter(message, db_now(session))
+        if about_draw is None:
+            raise NoWay("the entry or its account is no longer known")
+        return about_draw
     if message.appointment_id is None or message.kind not in letters.ABOUT_A_VISIT:
         raise NoWay(f"no text for the kind {message.kind}")
     view = appointment(message.hospital_id, message.appointment_id)

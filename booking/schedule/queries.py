@@ -30,6 +30,7 @@ from booking.clock import local
 from booking.db import Instant, db
 from booking.directory.models import Campus, ClinicKind, DayPart, Hospital, Policy, Practice
 from booking.directory.policy import current_policy, release_instant
+from booking.schedule.coming import coming_of, next_waves, to_come
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.rules import is_few
 
@@ -63,17 +64,24 @@ class OpenSlot:
 
 @dataclass
 class NextOpen:
-    """A doctor's nearest open slots. `state`: bookable, full, later (numbers come at `release_at`), or none."""
+    """A doctor's nearest open slots. `state`: bookable, full, later (numbers come at `release_at`), or none.
+
+    `coming` counts the numbers of a later wave that open then; 0 when whole sessions are released.
+    """
 
     slots: list[OpenSlot] = field(default_factory=list)
     state: str = "none"
     release_at: datetime | None = None
     session_left: int = 0
+    coming: int = 0
 
 
 @dataclass(frozen=True)
 class DaySession:
-    """One session on a day of the strip; `status`: open, few, full, later, stopped, closed."""
+    """One session on a day of the strip; `status`: open, few, full, later, rest, draw, stopped, closed.
+
+    `rest`: sold out for now, but a later wave opens at `release_at`. `draw`: given out by draw at `release_at`.
+    """
 
     part: str
     left: int
@@ -89,7 +97,10 @@ class Day:
 
 @dataclass(frozen=True)
 class SlotView:
-    """A slot as a patient sees it; `state`: open, few, mine (held by this browser), full, past."""
+    """A slot as a patient sees it; `state`: open, few, mine (held by this browser), full, rest, past.
+
+    `rest`: nothing left now, more at `opens_at`.
+    """
 
     hospital_id: int
     id: uuid.UUID
@@ -98,11 +109,16 @@ class SlotView:
     state: str
     left: int
     capacity: int
+    opens_at: datetime | None = None
 
 
 @dataclass
 class SessionView:
-    """A session as a patient sees it; `status`: open, full, later, stopped, closed (booking is over), past."""
+    """A session as a patient sees it; `status`: open, full, later, draw, stopped, closed (booking is over), past.
+
+    `coming` numbers open at `opens_at`, the next later wave. `draw`: to be drawn at `release_at`, entries from
+    `entries_from`; `sale` stays draw afterwards.
+    """
 
     hospital_id: int
     id: uuid.UUID
@@ -121,6 +137,10 @@ class SessionView:
     note: str
     department_id: uuid.UUID
     slots: list[SlotView] = field(default_factory=list)
+    sale: str = "first_come"
+    entries_from: datetime | None = None
+    opens_at: datetime | None = None
+    coming: int = 0
 
     @property
     def left(self) -> int:
@@ -252,8 +272,19 @@ def _why_query() -> Select[*tuple[Any, ...]]:
     """Of the doctors `doctors` whether released sessions are ahead, and when the next ones are released."""
     released = func.max(case((ClinicSession.release_at <= NOW, 1), else_=0))
     later = func.min(case((ClinicSession.release_at > NOW, ClinicSession.release_at)))
+    waves = (
+        select(func.min(Place.opens_at))
+        .where(
+            Place.hospital_id == ClinicSession.hospital_id,
+            Place.session_id == ClinicSession.id,
+            ClinicSession.release_at <= NOW,
+            to_come(NOW),
+        )
+        .correlate(ClinicSession)
+        .scalar_subquery()
+    )
     return (
-        select(ClinicSession.hospital_id, ClinicSession.doctor_id, released, later)
+        select(ClinicSession.hospital_id, ClinicSession.doctor_id, released, later, func.min(waves))
         .where(
             tuple_(ClinicSession.hospital_id, ClinicSession.doctor_id).in_(
                 bindparam("doctors", expanding=True)
@@ -287,10 +318,12 @@ def next_open(doctors: Iterable[DoctorKey], now: datetime, limit: int = 3) -> di
 
 def _say_why(keys: list[DoctorKey], result: dict[DoctorKey, NextOpen], now: datetime) -> None:
     asked = {"now": now, "doctors": keys}
-    for hospital_id, doctor_id, is_released, release_at in db.session.execute(_why_query(), asked):
+    for hospital_id, doctor_id, is_released, release_at, wave_at in db.session.execute(_why_query(), asked):
         found = result[(hospital_id, doctor_id)]
-        found.release_at = release_at
-        found.state = "full" if is_released else "later"
+        found.release_at = min((at for at in (release_at, wave_at) if at is not None), default=None)
+        found.state = "full" if is_released and wave_at is None else "later"
+        if wave_at is not None and wave_at == found.release_at:
+            found.coming = coming_of(hospital_id, doctor_id, wave_at, now)
 
 
 @cache
@@ -354,6 +387,7 @@ def _day_query(at_campus: bool) -> Select[*tuple[Any, ...]]:
             free.label("left"),
             func.sum(case((and_(Slot.closes_at > NOW, Place.id.is_not(None)), 1), else_=0)).label("still"),
             func.count(Place.id).label("capacity"),
+            func.min(case((to_come(NOW), Place.opens_at))).label("opens_at"),
         )
         .join(
             DayPart,
@@ -386,6 +420,8 @@ def _session_status(row: ClinicSession, left: int, still: int, now: datetime) ->
         return "stopped"
     if row.ends_at <= now or row.status == "finished":
         return "past"
+    if row.sale == "draw" and row.drawn_at is None:
+        return "draw"
     if row.release_at > now:
         return "later"
     if not still:
@@ -424,12 +460,14 @@ def doctor_days(
     rows = db.session.execute(
         _day_query(campus_id is not None), asked | ({"campus": campus_id} if campus_id else {})
     )
-    for row, part, left, still, capacity in rows:
-        status = _session_status(row, left, still, now)
+    for row, part, left, still, capacity, opens_at in rows:
+        status, at = _session_status(row, left, still, now), row.release_at
         if status == "open" and is_few(left, capacity):
             status = "few"
+        elif status == "full" and opens_at is not None:
+            status, at = "rest", opens_at
         if status != "past":
-            days[row.local_date].parts.append(DaySession(part, left, status, row.release_at))
+            days[row.local_date].parts.append(DaySession(part, left, status, at))
     if not any(part.status != "closed" for part in days[today].parts):
         days.pop(today)
     return list(days.values())
@@ -497,6 +535,7 @@ def _slots_query() -> Select[*tuple[Any, ...]]:
             Slot,
             func.sum(case((sellable(NOW), 1), else_=0)).label("left"),
             func.count(Place.id).label("capacity"),
+            func.min(case((to_come(NOW), Place.opens_at))).label("opens_at"),
         )
         .join(Place, and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id))
         .where(
@@ -526,16 +565,22 @@ def doctor_sessions(
     slots: dict[uuid.UUID, list[SlotView]] = {row[0].id: [] for row in found}
     still: dict[uuid.UUID, int] = dict.fromkeys(slots, 0)
     wanted = {"now": now, "hospital": hospital_id, "sessions": list(slots)}
-    for slot, left, capacity in db.session.execute(_slots_query(), wanted) if slots else ():
+    for slot, left, capacity, opens_at in db.session.execute(_slots_query(), wanted) if slots else ():
         state = "past" if slot.closes_at <= now else "full"
         if slot.id in mine:
             state = "mine"
         elif state != "past" and left:
             state = "few" if is_few(left, capacity) else "open"
+        elif state == "full" and opens_at is not None:
+            state = "rest"
         still[slot.session_id] += slot.closes_at > now
-        view = SlotView(hospital_id, slot.id, slot.starts_local, slot.ends_local, state, left, capacity)
+        view = SlotView(
+            hospital_id, slot.id, slot.starts_local, slot.ends_local, state, left, capacity, opens_at
+        )
         slots[slot.session_id].append(view)
     views = []
+    waiting = [key for key, mine_too in slots.items() if any(slot.opens_at for slot in mine_too)]
+    waves = next_waves(hospital_id, waiting, now)
     for row, part, kind, campus, department_id in found:
         bookable = sum(one.left for one in slots[row.id] if one.state in ("open", "few", "mine"))
         views.append(
@@ -557,6 +602,9 @@ def doctor_sessions(
                 row.note,
                 department_id,
                 slots[row.id],
+                row.sale,
+                row.entries_from,
+                *waves.get(row.id, (None, 0)),
             )
         )
     return views

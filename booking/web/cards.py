@@ -93,8 +93,10 @@ def card(row: DoctorCard, found: NextOpen | None, *, topic_url: str = "") -> Car
     """Return one doctor with what the schedule said about the next times."""
     state = "no_clinic" if not row.has_clinic else found.state if found else "none"
     zone = row.hospital.zone
-    release = picker.release_label(found.release_at, zone) if found and found.release_at else ""
     today = clock.local(now(), zone).date()
+    release = ""
+    if found and found.release_at:
+        release = picker.release_label(found.release_at, zone, today, found.coming)
     return Card(
         key=row.key,
         slug=row.slug,

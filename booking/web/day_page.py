@@ -13,7 +13,9 @@ from flask import current_app, render_template, url_for
 from flask_babel import gettext as _
 
 from booking import clock, wording
+from booking.appointments.draw_queries import draws_of
 from booking.appointments.facts import SlotFacts, slot_facts
+from booking.appointments.rules import SlotFull
 from booking.db import db
 from booking.directory.models import Policy
 from booking.directory.policy import current_policy
@@ -22,7 +24,7 @@ from booking.directory.views import DoctorCard, DoctorFilter
 from booking.errors import Refusal
 from booking.refs import Key
 from booking.schedule.queries import Day, doctor_days, doctor_sessions, next_open, next_visible
-from booking.web import cards, held, picker
+from booking.web import cards, early, held, picker
 from booking.web.cards import Card
 from booking.web.policy_words import rule_lines
 from booking.web.session import now
@@ -62,6 +64,7 @@ def picker_values(
         if day
         else []
     )
+    drawn = _draws(row.hospital_id, [one.id for one in sessions if one.sale == "draw"])
     nearest = (
         None if any(_sells(one) for one in days) else _nearest(row, days, today, lambda at: address(at, site))
     )
@@ -69,15 +72,32 @@ def picker_values(
     same_url = url_for("doctors.list_doctors", dept=_specialty(row) or None, hospital=row.hospital.slug)
     names = [(place.campus, place.campus_slug) for place in campuses]
     return {
-        "days": [] if empty else picker.strip(days, day, today, lambda at: address(at, site)),
+        "days": [] if empty else picker.strip(days, day, today, lambda at: address(at, site), zone),
         "sessions": [
-            picker.session_card(one, now=now(), zone=zone, same_dept_url=same_url, holds=held.by_slot())
+            picker.session_card(
+                one,
+                now=now(),
+                zone=zone,
+                same_dept_url=same_url,
+                holds=held.by_slot(),
+                remind_url=url_for("releases.reminder", session=(row.hospital_id, one.id)),
+                draw=drawn.get(one.id),
+            )
             for one in sessions
         ],
         "campuses": picker.campus_links(names, site, lambda slug: address(day, slug)),
         "campus": site,
         "month_label": _("%(n)s 月", n=(day or today).month),
         "nearest": nearest,
+    }
+
+
+def _draws(hospital_id: int, sessions: list[uuid.UUID]) -> dict[uuid.UUID, picker.DrawLine]:
+    """Return the draws of sessions that have one; nothing is asked when there is none."""
+    found = draws_of(hospital_id, sessions) if sessions else {}
+    return {
+        session_id: picker.DrawLine(url_for("draws.show", draw=(hospital_id, draw_id)), count)
+        for session_id, (draw_id, count) in found.items()
     }
 
 
@@ -111,13 +131,15 @@ def _nearest(
     label = f"{wording.day_long(day)} {part}"
     if release_at > now():
         label = _(
-            "%(when)s（%(release)s）", when=label, release=picker.release_label(release_at, row.hospital.zone)
+            "%(when)s（%(release)s）",
+            when=label,
+            release=picker.release_label(release_at, row.hospital.zone, today),
         )
     return {"label": label, "url": address(day)}
 
 
 def _waits(one: Day) -> bool:
-    return any(part.status == "later" for part in one.parts)
+    return any(part.status in ("later", "draw") for part in one.parts)
 
 
 def tabs(row: DoctorCard, current: str) -> list[dict[str, Any]]:
@@ -248,7 +270,15 @@ def taken_box(facts: SlotFacts, refusal: Refusal) -> picker.Taken:
     today = clock.local(now(), zone).date()
     waiting = held.waiting()
     links = [{"text": _("去确认 %(what)s", what=waiting.label), "url": waiting.url}] if waiting else []
-    return picker.Taken(refusal.text, picker.near(refusal.facts.get("alternatives"), today), links)
+    text = refusal.text
+    rest = early.rest_line(facts) if isinstance(refusal, SlotFull) else ""
+    if rest:
+        text = _("%(time)s 现在没有号了，%(rest)s", time=wording.clock(facts.slot.starts_local), rest=rest)
+        session = (facts.slot.hospital_id, facts.clinic.id)
+        links.append(
+            {"text": _("加到日历，到点提醒我"), "url": url_for("releases.reminder", session=session)}
+        )
+    return picker.Taken(text, picker.near(refusal.facts.get("alternatives"), today), links)
 
 
 def lost(slot: Key, refusal: Refusal, answer: int | None) -> str:

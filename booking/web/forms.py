@@ -111,6 +111,18 @@ class ConfirmForm(FlaskForm):
     reminders = BooleanField(_l("就诊前提醒我"), default=True)
 
 
+class DrawForm(FlaskForm):
+    """Who enters a draw, and which time they would like best."""
+
+    patient = RadioField(
+        _l("谁来看病"), validate_choice=False, validators=[one_of_the_choices(_l("请选择就诊人"))]
+    )
+    first = SelectField(
+        _l("最想要的时间"), validate_choice=False, validators=[one_of_the_choices(_l("请选择一个时间"))]
+    )
+    others = BooleanField(_l("这个时间没有了，其他时间也可以"), default=True)
+
+
 class MoveForm(FlaskForm):
     request_key = HiddenField(filters=[line])
     slot = HiddenField(filters=[line])

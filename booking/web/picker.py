@@ -50,7 +50,13 @@ class SessionCard:
     meta_line: str
     slots: list[SlotTile] = field(default_factory=list)
     release_label: str = ""
+    release_at: str = ""
     release_in: int = 0
+    rest_line: str = ""
+    remind_url: str = ""
+    draw_text: str = ""
+    draw_url: str = ""
+    draw_link: str = ""
     same_dept_url: str = ""
     same_dept_count: int = 0
 
@@ -82,6 +88,14 @@ class Hold:
     url: str
 
 
+@dataclass(frozen=True)
+class DrawLine:
+    """The draw of a session: where its page is, and how many have entered."""
+
+    url: str
+    entries: int
+
+
 def quick(slot: OpenSlot, today: date) -> Quick:
     """Return an open slot as a button: 「周三 08:30」, named in full for those who hear it."""
     when = wording.when_long(slot.local_date, slot.starts_local, slot.part)
@@ -93,18 +107,18 @@ def quick(slot: OpenSlot, today: date) -> Quick:
 
 
 def strip(
-    days: Sequence[Day], chosen: date | None, today: date, address: Callable[[date], str]
+    days: Sequence[Day], chosen: date | None, today: date, address: Callable[[date], str], zone: str
 ) -> list[DayTile]:
     """Return the strip's days; `chosen` is shown also when it lies beyond them."""
     known = {one.day: one for one in days}
     if chosen and chosen >= today:
         known.setdefault(chosen, Day(chosen))
-    return [_tile(known[day], chosen, today, address) for day in sorted(known)]
+    return [_tile(known[day], chosen, today, address, zone) for day in sorted(known)]
 
 
-def _tile(one: Day, chosen: date | None, today: date, address: Callable[[date], str]) -> DayTile:
-    lines = [_day_line(part) for part in one.parts]
-    words = "，".join(text for _tone, text in lines) or _("不出诊")
+def _tile(one: Day, chosen: date | None, today: date, address: Callable[[date], str], zone: str) -> DayTile:
+    lines = [_day_line(part, today, zone) for part in one.parts]
+    words = "，".join(_day_words(part, today, zone) for part in one.parts) or _("不出诊")
     return DayTile(
         one.day,
         wording.weekday_near(one.day, today),
@@ -118,43 +132,105 @@ def _tile(one: Day, chosen: date | None, today: date, address: Callable[[date], 
     )
 
 
-def _day_line(session: DaySession) -> tuple[str, str]:
+def _day_line(session: DaySession, today: date, zone: str) -> tuple[str, str]:
     part, left = session.part, session.left
+    at = clock.local(session.release_at, zone)
+    soon = wording.opening(at, today) if 0 <= (at.date() - today).days < 2 else wording.day_short(at.date())
     tone, words = {
         "open": ("ok", _("余 %(n)s", n=left)),
         "few": ("few", _("仅剩 %(n)s", n=left)),
         "full": ("wait", _("约满")),
-        "later": ("soon", _("待放号")),
+        "later": ("soon", _("%(when)s放号", when=soon)),
+        "rest": ("soon", _("%(when)s再放", when=soon)),
+        "draw": ("soon", _("抽签")),
         "stopped": ("stop", _("停诊")),
         "closed": ("off", _("已截止")),
     }.get(session.status, ("off", _("已结束")))
     return tone, f"{part} {words}"
 
 
+def _day_words(session: DaySession, today: date, zone: str) -> str:
+    """The line as it is read aloud: with the whole date where numbers come later."""
+    at = wording.moment(clock.local(session.release_at, zone))
+    whole = {
+        "later": _("%(part)s %(at)s 放号", part=session.part, at=at),
+        "rest": _("%(part)s 现在没有号，%(at)s 再放", part=session.part, at=at),
+        "draw": _("%(part)s %(at)s 抽签放号", part=session.part, at=at),
+    }
+    return whole.get(session.status) or _day_line(session, today, zone)[1]
+
+
 def session_card(
-    session: SessionView, *, now: datetime, zone: str, same_dept_url: str, holds: Mapping[uuid.UUID, Hold]
+    session: SessionView,
+    *,
+    now: datetime,
+    zone: str,
+    same_dept_url: str,
+    holds: Mapping[uuid.UUID, Hold],
+    remind_url: str = "",
+    draw: DrawLine | None = None,
 ) -> SessionCard:
-    """Return one session with its slots, or with the reason there are none; `holds` are this browser's, by slot."""
+    """Return one session with its slots, or with the reason there are none; `holds` are this browser's, by slot.
+
+    `remind_url` is the calendar entry of what opens later; `draw` is there for a session that is, or was, drawn.
+    """
     hours = f"{wording.clock(session.starts_local)}–{wording.clock(session.ends_local)}"
     fee = f"{session.fee_name} {wording.fee(session.fee_cents)}" if session.fee_cents else ""
     place = " ".join(part for part in (session.campus, session.room) if part)
     later = session.status == "later"
+    today = clock.local(now, zone).date()
+    waits = later or session.status == "draw"
+    opens_at = session.release_at if waits else session.opens_at
+    rest = ""
+    if not waits and session.opens_at and session.coming:
+        when = wording.opening(clock.local(session.opens_at, zone), today)
+        rest = _("还有 %(n)s 个号 %(when)s 放出", n=session.coming, when=when)
     return SessionCard(
         id=session.id.hex,
         heading=f"{wording.weekday(session.local_date)}{session.part}",
         status={"closed": "past"}.get(session.status, session.status),
         left=session.left,
         meta_line="·".join(part for part in (hours, session.kind, place, fee) if part),
-        slots=[_slot(slot, session, zone, holds.get(slot.id)) for slot in session.slots],
-        release_label=release_label(session.release_at, zone) if later else "",
-        release_in=_seconds_until(session.release_at, now) if later else 0,
+        slots=[_slot(slot, session, zone, holds.get(slot.id), today) for slot in session.slots],
+        release_label=release_label(session.release_at, zone, today) if later else "",
+        release_at=wording.moment(clock.local(opens_at, zone)) if opens_at else "",
+        release_in=_seconds_until(opens_at, now) if opens_at else 0,
+        rest_line=rest,
+        remind_url=remind_url if opens_at and opens_at > now else "",
+        draw_text=draw_text(session, now, zone, draw) if draw else "",
+        draw_url=draw.url if draw else "",
+        draw_link=_draw_link(session, now) if draw else "",
         same_dept_url=same_dept_url,
     )
 
 
-def release_label(at: datetime, zone: str) -> str:
-    """Return 「11 月 23 日 周一 07:30 放号」."""
-    return _("%(when)s 放号", when=wording.moment(clock.local(at, zone)))
+def release_label(at: datetime, zone: str, today: date, coming: int = 0) -> str:
+    """Return 「今晚 20:00 放号」, 「11 月 23 日 周一 07:30 放号」, or 「今晚 20:00 放 12 个号」 of a later wave."""
+    when = wording.opening(clock.local(at, zone), today)
+    return _("%(when)s 放 %(n)s 个号", when=when, n=coming) if coming else _("%(when)s 放号", when=when)
+
+
+def draw_text(session: SessionView, now: datetime, zone: str, draw: DrawLine) -> str:
+    """Return what stands about a draw: when entries open, how many there are, when it is, or that it is over."""
+    today = clock.local(now, zone).date()
+    draws = wording.opening(clock.local(session.release_at, zone), today)
+    if session.status != "draw":
+        return _("这个班次已经抽签，%(n)s 人报名。", n=draw.entries)
+    if session.entries_from and now < session.entries_from:
+        entries = wording.opening(clock.local(session.entries_from, zone), today)
+        return _("%(entries)s 起报名，%(draws)s 抽签", entries=entries, draws=draws)
+    if now < session.release_at:
+        said = _("正在报名，%(draws)s 抽签", draws=draws)
+        return _("%(said)s，已有 %(n)s 人报名", said=said, n=draw.entries) if draw.entries else said
+    return _("正在抽签，一般一分钟内出结果")
+
+
+def _draw_link(session: SessionView, now: datetime) -> str:
+    if session.status != "draw":
+        return _("看抽签结果")
+    if session.entries_from and session.entries_from <= now < session.release_at:
+        return _("报名抽签")
+    return _("看抽签说明")
 
 
 def _seconds_until(at: datetime, now: datetime) -> int:
@@ -163,13 +239,16 @@ def _seconds_until(at: datetime, now: datetime) -> int:
     return seconds if 0 < seconds <= 3600 else 0
 
 
-def _slot(slot: SlotView, session: SessionView, zone: str, hold: Hold | None) -> SlotTile:
+def _slot(slot: SlotView, session: SessionView, zone: str, hold: Hold | None, today: date) -> SlotTile:
     when = wording.when_long(session.local_date, slot.starts_local, session.part)
     name, at = ref(slot.hospital_id, slot.id), wording.clock(slot.starts_local)
     if hold:
         until = wording.clock(clock.local(hold.until, zone))
         words = _("%(when)s，为你保留到 %(until)s，继续确认", when=when, until=until)
         return SlotTile(name, at, slot.left, "mine", words, hold.url, _("保留到 %(time)s", time=until))
+    if slot.state == "rest" and slot.opens_at:
+        again = _("%(when)s再放", when=wording.opening(clock.local(slot.opens_at, zone), today))
+        return SlotTile(name, at, 0, "rest", "", label=again)
     state = "full" if slot.state == "mine" else slot.state
     words = _("%(when)s，还剩 %(n)s 个号，预约", when=when, n=slot.left)
     return SlotTile(name, at, slot.left, state, words)

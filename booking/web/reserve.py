@@ -12,17 +12,25 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments import reserve as verbs
+from booking.appointments.draw_rules import DrawFirst
 from booking.appointments.models import Appointment
 from booking.appointments.queries import AppointmentView, of_account
 from booking.appointments.queries import appointment as appointment_of
-from booking.appointments.rules import HoldExpired, KeyReused, NoSuchAppointment, SignInFirst, SlotFull
+from booking.appointments.rules import (
+    HoldExpired,
+    KeyReused,
+    NoSuchAppointment,
+    NotReleased,
+    SignInFirst,
+    SlotFull,
+)
 from booking.db import db
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
 from booking.limits import Pace, limiter, network
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
-from booking.web import day_page, passes, sold_out
+from booking.web import day_page, early, passes, sold_out
 from booking.web.forms import COMPLAINT_MOST, ConfirmForm, offered
 from booking.web.frame import display
 from booking.web.inputs import line, plain, row_id
@@ -61,6 +69,8 @@ def hold() -> ResponseReturnValue:
         )
     except SignInFirst:
         return redirect(url_for("login.login", next=day_page.address(slot)), code=303)
+    except (NotReleased, DrawFirst) as refusal:
+        return early.early(slot, refusal)
     except Refusal as refusal:
         if refusal.status == 404:
             raise

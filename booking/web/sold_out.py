@@ -21,7 +21,7 @@ from booking.appointments.rules import SlotFull
 from booking.db import db
 from booking.refs import Key
 from booking.schedule.queries import nearest
-from booking.web import cards, picker
+from booking.web import cards, early, picker
 from booking.web.session import ACCOUNT, known_holder, now
 
 LATELY_SECONDS = 5.0
@@ -110,7 +110,12 @@ def _draw(look: Look) -> str:
     return render_template(
         "web/error.html",
         me=signed_in,
-        error={"code": "", "heading": _("这个时间刚被约走了"), "text": said.text, "retry": ""},
+        error={
+            "code": "",
+            "heading": _("这个时间刚被约走了"),
+            "text": said.text,
+            "retry": early.rest_line(facts),
+        },
         near=picker.near(times, clock.local(now(), zone).date()),
         answer=answer,
         links=links,
