@@ -278,7 +278,7 @@ def _confirm(
     key: str | None,
 ) -> Appointment:
     body: dict[str, Any] = {"appointment": appointment_id, "patient": patient_id}
-    body |= {"complaint": complaint, "remind": remind}
+    body |= {"complaint": complaint, "remind": remind, "referral": referral}
     with transaction() as session:
         row = _own_hold(session, hospital_id, appointment_id, holder, actor)
         who = booker(session, row, actor.account_id, patient_id)

@@ -15,6 +15,8 @@ WEB_REPLAYS = "tests/doors/test_web_replays.py::"
 SCHEDULE = "tests/verbs/test_schedule.py::"
 PEOPLE = "tests/verbs/test_people.py::"
 RACES = "tests/races/test_races.py::"
+NO_SHOW = "tests/verbs/test_no_show.py::"
+LIMITS = "tests/verbs/test_limits.py::"
 KNOWN = "tests/races/test_known_patients.py::"
 MODEL = "tests/model/test_model.py::test_the_product_does_what_the_model_does"
 
@@ -95,7 +97,13 @@ INVARIANTS = (
         "Limits per patient hold under parallel requests.",
         (),
         "asked with the patient's chart and the account locked",
-        (RACES + "test_one_patient_cannot_pass_the_limits_in_parallel", MODEL),
+        (
+            RACES + "test_one_patient_cannot_pass_the_limits_in_parallel",
+            LIMITS + "test_the_limit_of_the_week_holds_in_parallel",
+            LIMITS + "test_the_limit_of_the_account_holds_in_parallel_over_its_patients",
+            LIMITS + "test_confirm_refuses_whom_the_session_is_not_for_and_changes_nothing",
+            MODEL,
+        ),
     ),
     Invariant(
         "R7",
@@ -221,6 +229,7 @@ INVARIANTS = (
             HOLD + "test_nothing_is_held_before_the_release_by_the_database_clock",
             HOLD + "test_nothing_is_held_after_closing_but_a_live_hold_may_still_be_confirmed",
             REMOVED + "test_r16_before_the_release",
+            "tests/verbs/test_release.py::test_a_later_wave_is_not_held_nor_moved_into_before_its_instant",
             MODEL,
         ),
     ),
@@ -290,10 +299,30 @@ INVARIANTS = (
         ),
     ),
     Invariant(
-        "R26", "A no-show counts once, only on evidence.", (), "a pure function of the facts", (), "no-shows"
+        "R26",
+        "A no-show counts once, only after the rule time, on evidence.",
+        ("uq_one_event_per_version",),
+        "judged under the row's lock by a pure function of the facts",
+        (
+            NO_SHOW + "test_it_is_judged_once_by_many_workers",
+            NO_SHOW + "test_nothing_is_judged_before_the_rule_time",
+            NO_SHOW + "test_nobody_is_judged_who_was_not_told",
+            NO_SHOW + "test_a_cancelled_visit_never_becomes_a_no_show",
+            NO_SHOW + "test_a_desk_ticket_before_the_rule_time_keeps_a_visit_from_being_judged",
+            NO_SHOW + "test_late_cancellations_never_close_online_booking",
+        ),
     ),
     Invariant(
-        "R27", "A blocked patient is told by whom, why, until when and how to appeal.", (), "", (), "no-shows"
+        "R27",
+        "A blocked patient is told by whom, why, until when and how to appeal.",
+        ("uq_one_appeal_per_appointment",),
+        "asked at confirm, a pure function of history and policy",
+        (
+            NO_SHOW + "test_three_no_shows_close_online_booking_and_the_refusal_says_"
+            "by_whom_why_until_when_and_how",
+            NO_SHOW + "test_the_block_expires_by_itself",
+            NO_SHOW + "test_an_excused_no_show_takes_its_block_with_it",
+        ),
     ),
     Invariant(
         "R28",

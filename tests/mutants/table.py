@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.code import CODE
+from tests.mutants.later import LATER
 from tests.mutants.schema import SCHEMA
 
-MUTANTS = SCHEMA + CODE
+MUTANTS = SCHEMA + CODE + LATER

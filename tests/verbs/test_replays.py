@@ -133,6 +133,7 @@ ANOTHER_BODY = {
     "hold another slot": lambda scene, row: scene.hold(slot=1),
     "hold for another browser": lambda scene, row: scene.hold(holder="x"),
     "confirm with another complaint": lambda scene, row: scene.confirm(row, complaint="别的"),
+    "confirm with another referral": lambda scene, row: scene.confirm(row, referral="转诊单 7"),
     "confirm without reminders": lambda scene, row: scene.confirm(row, remind=False),
     "confirm for another patient": lambda scene, row: scene.confirm(
         row, patient_id=factory.patient(scene.who.account, "李小满", seat=2).id

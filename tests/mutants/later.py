@@ -1,0 +1,141 @@
+"""Mutants of what decides besides the place itself: waves, channels, limits, whom a session is for, no-shows, hints."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+SELLABLE = "booking/schedule/queries.py"
+LIMITS = "booking/appointments/patient_rules.py"
+NO_SHOW = "booking/appointments/no_show.py"
+FULL = "booking/appointments/full.py"
+
+LIMIT_TESTS = "tests/verbs/test_limits.py::"
+NO_SHOW_TESTS = "tests/verbs/test_no_show.py::"
+FULL_TESTS = "tests/verbs/test_full.py::"
+
+LATER = (
+    Mutant(
+        "later-wave-sold-at-the-release",
+        "a place of a later wave is sold only from its instant on",
+        "R16",
+        SELLABLE,
+        (("        conditions.append(or_(Place.opens_at.is_(None), Place.opens_at <= now))\n", ""),),
+        ("tests/verbs/test_release.py::test_a_later_wave_is_not_held_nor_moved_into_before_its_instant",),
+    ),
+    Mutant(
+        "kept-place-sold-online",
+        "a place kept for another channel is sold online only after its roll-over",
+        "R17",
+        SELLABLE,
+        (('        conditions.append(or_(Place.channel == "web", Place.rolls_at <= now))\n', ""),),
+        (
+            "tests/verbs/test_channels.py::"
+            "test_a_kept_place_is_sold_online_from_its_roll_over_on_and_not_before",
+        ),
+    ),
+    Mutant(
+        "kept-place-never-rolls-over",
+        "a kept place that nobody took is sold online in the end",
+        "R3",
+        SELLABLE,
+        (('or_(Place.channel == "web", Place.rolls_at <= now)', 'Place.channel == "web"'),),
+        (
+            "tests/verbs/test_channels.py::"
+            "test_a_kept_place_is_sold_online_from_its_roll_over_on_and_not_before",
+        ),
+    ),
+    Mutant(
+        "resting-place-sold",
+        "a resting place is not sellable yet",
+        "R22",
+        SELLABLE,
+        (
+            (
+                "    conditions = [Place.open.is_(True), rested, free]\n",
+                "    conditions = [Place.open.is_(True), free]\n",
+            ),
+        ),
+        (FULL_TESTS + "test_a_resting_place_is_not_sellable_yet",),
+    ),
+    Mutant(
+        "full-from-an-older-look",
+        "“full” comes only from a look that began after the request",
+        "R3",
+        FULL,
+        (
+            (
+                "            if kept is not None and kept.began >= since and ",
+                "            if kept is not None and ",
+            ),
+        ),
+        (
+            FULL_TESTS + "test_a_kept_look_serves_only_requests_that_had_arrived_before_it_began",
+            FULL_TESTS + "test_whoever_gives_a_place_back_and_asks_at_once_is_not_told_full",
+        ),
+    ),
+    Mutant(
+        "week-limit-not-asked",
+        "a week has its limit for one patient",
+        "R6",
+        LIMITS,
+        (("    if len(in_week) >= policy.per_week:\n", "    if False:\n"),),
+        (
+            LIMIT_TESTS + "test_the_week_is_full_and_the_next_one_is_not",
+            LIMIT_TESTS + "test_the_limit_of_the_week_holds_in_parallel",
+        ),
+    ),
+    Mutant(
+        "account-not-locked",
+        "a booking locks its account, so that the account's limit holds in parallel",
+        "R6",
+        LIMITS,
+        (('        link.execute(_LOCK_ACCOUNT, {"account": account_id})\n', "        pass\n"),),
+        (LIMIT_TESTS + "test_the_limit_of_the_account_holds_in_parallel_over_its_patients",),
+    ),
+    Mutant(
+        "session-admits-anybody",
+        "age, sex, first visit and referral of a session are asked at confirm",
+        "R6",
+        LIMITS,
+        (
+            (
+                "    ensure_patient_suits(session, wanted, patient_id, by_staff=by_staff, referral=referral)\n",
+                "",
+            ),
+        ),
+        (
+            LIMIT_TESTS + "test_confirm_refuses_whom_the_session_is_not_for_and_changes_nothing",
+            LIMIT_TESTS + "test_a_move_is_judged_by_the_session_it_leads_to",
+        ),
+    ),
+    Mutant(
+        "no-show-without-evidence",
+        "nobody is judged who was not told, or on a day without a desk",
+        "R26",
+        NO_SHOW,
+        (("            if not evidence[row.id].why_not():\n", "            if True:\n"),),
+        (
+            NO_SHOW_TESTS + "test_nobody_is_judged_who_was_not_told",
+            NO_SHOW_TESTS + "test_nobody_is_judged_on_a_day_when_the_desk_kept_no_list",
+        ),
+    ),
+    Mutant(
+        "no-show-before-the-rule-time",
+        "a visit is judged only after its rule time",
+        "R26",
+        NO_SHOW,
+        (("ClinicSession.ends_at <= now - timedelta(minutes=minutes)", "ClinicSession.starts_at <= now"),),
+        (NO_SHOW_TESTS + "test_nothing_is_judged_before_the_rule_time",),
+    ),
+    Mutant(
+        "blocked-patient-books-on",
+        "a block refuses the next booking online",
+        "R27",
+        LIMITS,
+        (("        if found:\n            raise blocked(", "        if False:\n            raise blocked("),),
+        (
+            NO_SHOW_TESTS + "test_three_no_shows_close_online_booking_and_the_refusal_says_"
+            "by_whom_why_until_when_and_how",
+        ),
+    ),
+)
