@@ -58,8 +58,12 @@ def make_celery(flask_app: Flask) -> Celery:
     return celery
 
 
-def publish_send_due() -> None:
-    """Put one wake-up for `send_due` on the queue; raises what the broker raises."""
+def publish_wake_up() -> None:
+    """Put one wake-up on the queue for what a commit may have left to do at once; raises what the broker raises.
+
+    Freed places are offered first: the letters that tell of it go out with the others.
+    """
+    app.send_task("worker.tasks.offer_places", expires=5, retry=False)
     app.send_task("worker.tasks.send_due", expires=10, retry=False)
 
 
@@ -75,7 +79,7 @@ def _run_everything_once(**_: Any) -> None:
 
 def wake_after_commits() -> None:
     """Have every commit that put letters wake a worker."""
-    on_commit(waker(publish_send_due))
+    on_commit(waker(publish_wake_up))
 
 
 flask_app = create_app()

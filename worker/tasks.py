@@ -8,7 +8,7 @@ from typing import Any
 from celery import current_task, shared_task
 
 from booking import outbox
-from booking.appointments import draw, expire, keys, no_show
+from booking.appointments import draw, expire, keys, no_show, offers, wish_ends
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -26,6 +26,8 @@ SCHEDULE = {
     "letters": _every(2, "send_due"),
     "holds": _every(30, "sweep_holds"),
     "draws": _every(2, "draw_due"),
+    "offers": _every(5, "offer_places"),
+    "wishes": _every(60, "end_wishes"),
     "session states": _every(60, "advance_sessions"),
     "no-shows": _every(300, "mark_no_shows"),
     "coming sessions": _every(900, "generate_ahead"),
@@ -52,6 +54,18 @@ def draw_due() -> None:
 
 
 @shared_task
+def offer_places() -> None:
+    """Offer places that came back to the waiting list; any number of workers may, one at a time asks in a hospital."""
+    offers.offer_places()
+
+
+@shared_task
+def end_wishes() -> None:
+    """End the wishes whose time is over; a repeat finds nothing left."""
+    wish_ends.end_wishes()
+
+
+@shared_task
 def advance_sessions() -> None:
     """Move sessions along their states; once per minute with any number of beats."""
     if outbox.claim_run("advance_sessions", timedelta(minutes=1)):
@@ -74,10 +88,11 @@ def generate_ahead() -> None:
 
 @shared_task
 def remove_old() -> None:
-    """Remove what is kept no longer than promised: codes, request keys, holds, old letters; once per hour."""
+    """Remove what is kept no longer than promised: codes, request keys, holds, wishes, old letters; once per hour."""
     if outbox.claim_run("remove_old", timedelta(hours=1)):
         outbox.remove_old()
         people.remove_old()
         keys.remove_old_keys()
         expire.remove_old_holds()
+        wish_ends.remove_old_wishes()
         notices.remove_old()

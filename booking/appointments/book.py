@@ -79,14 +79,14 @@ def book_place(
         "booked_at": now,
         **facts.columns() | {"policy_version": policy.version},
     }
-    _insert_with_code(session, values)
+    insert_with_code(session, values)
     row = session.get_one(Appointment, (slot.hospital_id, appointment_id))
     add_event(session, row, verb, None, "booked", 1, actor=actor, now=now, reason=reason, facts=event_facts)
     tell(session, row, "confirmed", policy=policy, now=now)
     return row
 
 
-def _insert_with_code(session: Session, values: dict[str, Any]) -> None:
+def insert_with_code(session: Session, values: dict[str, Any]) -> None:
     """Insert the appointment with a visit code nobody has on that day.
 
     A code that is known to be taken is not tried. One that another transaction takes at this moment breaks the unique

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.places import end_stale_holds
+from booking.appointments.wish_models import WishOffer
 from booking.clock import db_now
 from booking.db import db, end_read, retried, transaction
 
@@ -38,13 +39,13 @@ def _sweep(hospital_id: int) -> int:
 
 
 def remove_old_holds() -> int:
-    """Delete holds that ran out 30 days ago and never became a visit, with their history; return how many (retention).
+    """Delete holds and offers that ran out 30 days ago and never became a visit, with their history; return how many.
 
     Request keys live seven days, so none names such a hold any more. A repeat finds nothing left.
     """
     late = and_(
         Appointment.status == "expired",
-        Appointment.patient_id.is_(None),
+        or_(Appointment.patient_id.is_(None), Appointment.kind == "offer"),
         Appointment.held_until < db_now(db.session()) - KEPT,
     )
     hospitals = list(db.session.scalars(select(Appointment.hospital_id).where(late).distinct()))
@@ -64,6 +65,7 @@ def _remove(hospital_id: int, late: ColumnElement[bool]) -> int:
         ).all()
         for table, key in (
             (AppointmentEvent, AppointmentEvent.appointment_id),
+            (WishOffer, WishOffer.appointment_id),
             (Appointment, Appointment.id),
         ):
             session.execute(delete(table).where(table.hospital_id == hospital_id, key.in_(ids)))

@@ -32,7 +32,8 @@ from booking.schedule.admission import ensure_admitted, full_years
 from booking.wording import day_short
 
 NOBODY = uuid.UUID(int=0)
-COUNTED = (*ACTIVE, "fulfilled", "no_show", "excused")
+COUNTED = ("confirming", "booked", "arrived", "in_visit", "fulfilled", "no_show", "excused")
+"""An offer of the waiting list names its patient while it is held; it counts once it is accepted."""
 SEEN = ("arrived", "in_visit", "fulfilled")
 _A = core(Appointment).c
 _OTHERS = select(

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Boolean, Select, Update, and_, bindparam, case, exists, insert, or_, select, update
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -15,9 +15,11 @@ from sqlalchemy.orm.util import identity_key
 from booking import failpoints
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.rules import is_legal
+from booking.appointments.turns import lose_turn
 from booking.db import core, new_id
 from booking.schedule.models import Place
 from booking.schedule.queries import NOW, sellable
+from booking.schedule.wanted import keep_back_if_wanted
 from booking.staff.rules import SYSTEM, Actor
 
 LOOKS: tuple[str, ...] = ("skip", "skip", "wait")
@@ -109,19 +111,66 @@ _MARKED = update(_PLACE).where(
 _RETURN = _MARKED.values(
     appointment_id=None,
     held_until=None,
+    rests_until=None,
+    freed_at=case((bindparam("asked", type_=Boolean()), _PLACE.c.freed_at)),
     open=and_(_PLACE.c.open, _PLACE.c.channel != "extra"),
     withdrawn=or_(_PLACE.c.withdrawn, _PLACE.c.channel == "extra"),
 )
 
 
-def return_place(session: Session, hospital_id: int, place_id: uuid.UUID, appointment_id: uuid.UUID) -> None:
+def take_kept_place(
+    session: Session,
+    hospital_id: int,
+    place_id: uuid.UUID,
+    appointment_id: uuid.UUID,
+    *,
+    held_until: datetime,
+) -> None:
+    """Mark a place that is kept back for the waiting list as taken by an offer; the caller has its row locked and free."""
+    done = session.execute(
+        update(Place)
+        .where(
+            Place.hospital_id == hospital_id,
+            Place.id == place_id,
+            Place.appointment_id.is_(None),
+            Place.open.is_(True),
+        )
+        .values(appointment_id=appointment_id, held_until=held_until)
+        .execution_options(synchronize_session=False)
+    )
+    if getattr(done, "rowcount", 0) != 1:
+        raise RuntimeError(f"place {place_id} was taken under its lock")
+
+
+def return_place(
+    session: Session,
+    hospital_id: int,
+    place_id: uuid.UUID,
+    appointment_id: uuid.UUID,
+    *,
+    asked: bool = False,
+) -> None:
     """Give a place back, once: the mark must still be ours, otherwise the transaction is wrong and must not commit.
 
-    A place that was added for one patient (加号) is not sold on: it is withdrawn.
+    A place that somebody waits for rests, so that nobody takes it before the list was asked; `asked` says that it comes
+    back from an offer: the list goes on being asked about it. One that was added for one patient (加号) is not sold on: it is
+    withdrawn.
     """
-    given = {"its_hospital": hospital_id, "its_id": place_id, "its_appointment": appointment_id}
+    given: dict[str, Any] = {
+        "its_hospital": hospital_id,
+        "its_id": place_id,
+        "its_appointment": appointment_id,
+    }
+    given["asked"] = asked
     if session.connection().execute(_RETURN, given).rowcount != 1:
         raise RuntimeError(f"place {place_id} is not taken by {appointment_id}")
+    if not keep_back_if_wanted(session, hospital_id, [place_id], asked=asked) and asked:
+        session.execute(
+            update(Place)
+            .where(Place.hospital_id == hospital_id, Place.id == place_id)
+            .values(freed_at=None)
+            .execution_options(synchronize_session=False)
+        )
     failpoints.reach("returned_place")
 
 
@@ -265,10 +314,12 @@ def add_event(
 def end_hold(
     session: Session, row: Appointment, verb: str, *, actor: Actor, now: datetime, reason: str = ""
 ) -> None:
-    """End a hold and give its place back."""
-    place_id = row.place_id
+    """End a hold and give its place back; of an offer to a pair both halves, and its wish is told."""
+    place_id, offered = row.place_id, row.kind == "offer"
     change_status(session, row, verb, "expired", actor=actor, now=now, reason=reason, holds_place_id=None)
-    return_place(session, row.hospital_id, place_id, row.id)
+    return_place(session, row.hospital_id, place_id, row.id, asked=offered)
+    for other in lose_turn(session, row, verb, now=now) if offered else ():
+        end_hold(session, other, verb, actor=actor, now=now, reason=reason)
 
 
 def end_stale_holds(
@@ -307,5 +358,6 @@ def end_stale_holds(
         stale = stale.where(mine)
     rows = list(session.scalars(stale))
     for row in rows:
-        end_hold(session, row, "expire", actor=SYSTEM, now=now, reason="hold ran out")
+        if row.status == "held":  # the other half of a pair's offer may have ended it
+            end_hold(session, row, "expire", actor=SYSTEM, now=now, reason="hold ran out")
     return len(rows)

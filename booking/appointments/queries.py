@@ -308,12 +308,17 @@ def next_of_account(account_id: int) -> AppointmentView | None:
 def live_holds(
     holder: str, account_id: int | None = None, now: datetime | None = None
 ) -> list[AppointmentView]:
-    """Return the live holds of a browser (and of the account signed in there), the one that ends first ahead."""
+    """Return the live holds of a browser (and of the account signed in there), the one that ends first ahead.
+
+    Offers of the waiting list are not among them: they have pages of their own.
+    """
     now = now or db_now(db.session())
     mine = Appointment.holder == holder
     if account_id is not None:
         mine = or_(mine, Appointment.holder_account_id == account_id)
-    query = _whole().where(mine, Appointment.status == "held", Appointment.held_until > now)
+    query = _whole().where(
+        mine, Appointment.status == "held", Appointment.kind != "offer", Appointment.held_until > now
+    )
     return _views(query.order_by(Appointment.held_until), now)
 
 

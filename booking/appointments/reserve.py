@@ -182,13 +182,16 @@ def _live_hold(
 def _own_hold(
     session: Session, hospital_id: int, appointment_id: uuid.UUID, holder: str, actor: Actor
 ) -> Appointment:
-    """Lock a hold that belongs to this browser or this account; anybody else's does not exist for them."""
+    """Lock a hold that belongs to this browser or this account; anybody else's does not exist for them.
+
+    An offer of the waiting list is no hold: it is accepted or declined, for its own patient, until its own end.
+    """
     row = lock_appointment(session, hospital_id, appointment_id)
     theirs = row is not None and (
         row.holder == holder
         or (actor.account_id is not None and actor.account_id in (row.holder_account_id, row.account_id))
     )
-    if row is None or not theirs:
+    if row is None or not theirs or (row.kind == "offer" and row.status in ("held", "expired")):
         raise NoSuchAppointment()
     return row
 

@@ -18,6 +18,7 @@ from booking.directory.policy import policy_version
 from booking.errors import BadInput, NotFound
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.rules import SessionOver
+from booking.schedule.wanted import keep_back_for_wishes
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
 
@@ -136,6 +137,8 @@ def _end_all(
         if row.status == "held":
             end_hold(session, row, "stop", actor=actor, now=now, reason=reason)
             continue
+        if row.status not in ACTIVE:
+            continue  # the other half of a pair's offer, ended with the first
         place_id = row.place_id
         change_status(
             session,
@@ -184,9 +187,11 @@ def reopen_session(hospital_id: int, session_id: uuid.UUID, *, actor: Actor) -> 
                 Place.appointment_id.is_(None),
             )
             .values(open=True)
+            .returning(Place.id)
             .execution_options(synchronize_session=False)
-        )
-        opened = int(getattr(done, "rowcount", 0))
+        ).all()
+        opened = len(done)
+        keep_back_for_wishes(session, hospital_id, session_id, [place_id for (place_id,) in done])
         record(
             session,
             hospital_id,

@@ -34,6 +34,7 @@ from booking.schedule.rules import (
     ensure_release_stands,
     ensure_shape,
 )
+from booking.schedule.wanted import keep_back_for_wishes
 from booking.schedule.waves import Wave, stored_waves
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
@@ -515,6 +516,7 @@ def change_session(
         session.flush()
         fresh = _apply(session, row, plan, shape, live)
         assign_openings(session, row, now=now, fresh=fresh)
+        keep_back_for_wishes(session, hospital_id, row.id, fresh)
         after = _said(row, shape) | {"places": plan.impact.after}
         change = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
         record(session, hospital_id, actor, "change_session", "session", row.id, now=now, change=change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    func,
     or_,
     select,
     text,
@@ -203,7 +204,10 @@ def _freed_query() -> Select[*tuple[Any, ...]]:
             ClinicSession.release_at,
             ClinicSession.status,
             Slot.closes_at,
+            Place.open,
             Place.channel,
+            Place.rolls_at,
+            Place.opens_at,
             wanted.label("wanted"),
         )
         .select_from(Place)
@@ -225,15 +229,17 @@ def keep_back_if_wanted(
     Nobody can take a resting place before the list was asked (`freed_at` says since when it is to be asked); when nobody
     there can use it, it comes back to everybody at `rests_until`, a random minute of the policy's published window.
     `asked`: the list is being asked already, this place comes back from an offer; it goes on resting in any case.
-    What is not released yet, or whose list has closed, does not rest. A plain return costs one statement.
+    What is not sold online, is not open yet, or whose list has closed, does not rest. A plain return costs one statement.
     """
     kept = 0
     for place_id in place_ids:
         row = session.execute(_freed_query(), {"hospital": hospital_id, "place": place_id}).first()
-        if row is None or not (asked or row.wanted) or row.channel != "web" or row.status not in SELLING:
+        if row is None or not (asked or row.wanted) or not row.open or row.status not in SELLING:
             continue
         now, policy = db_now(session), current_policy(session, hospital_id)
-        if row.release_at > now:
+        online = row.channel == "web" or (row.rolls_at is not None and row.rolls_at <= now)
+        opened = row.opens_at is None or row.opens_at <= now
+        if row.release_at > now or not online or not opened:
             continue
         closes = list_closes(policy.wish_ends_days_before, policy.wish_ends_time, row.local_date, row.zone)
         until = rest_until(
@@ -255,3 +261,28 @@ def keep_back_if_wanted(
         wake_after(session)
         kept += 1
     return kept
+
+
+@cache
+def _seats_query() -> Select[*tuple[Any, ...]]:
+    """How many places the wishes that name a session wait for."""
+    return (
+        select(func.coalesce(func.sum(Wish.party), 0))
+        .select_from(ClinicSession)
+        .join(Practice, with_practice())
+        .join(Wish, covers())
+        .where(
+            ClinicSession.hospital_id == bindparam("hospital"),
+            ClinicSession.id == bindparam("session"),
+            Wish.status.in_(LIVE_WISH),
+        )
+    )
+
+
+def keep_back_for_wishes(
+    session: Session, hospital_id: int, session_id: uuid.UUID, place_ids: Sequence[uuid.UUID]
+) -> int:
+    """Let so many of the places a session has just gained rest as people wait for it; return how many."""
+    asked_for = {"hospital": hospital_id, "session": session_id}
+    seats = session.scalar(_seats_query(), asked_for) if place_ids else 0
+    return keep_back_if_wanted(session, hospital_id, place_ids[: seats or 0])

@@ -22,6 +22,10 @@ MAY: dict[str, frozenset[str]] = {
             "read_appointment",
             "appeal",
             "enter_draw",
+            "join_wish",
+            "leave_wish",
+            "accept_offer",
+            "decline_offer",
         }
     ),
     "code": frozenset({"cancel", "read_appointment", "appeal"}),
@@ -88,6 +92,8 @@ MAY: dict[str, frozenset[str]] = {
             "change_template",
             "expire",
             "draw",
+            "offer_places",
+            "end_wishes",
         }
     ),
 }

@@ -214,6 +214,9 @@ PATHS: dict[str, set[str]] = {
         "move._move",  # move
         "book.book_place",  # staff booking, 加号, draw: see below
     },
+    "take_kept_place": {
+        "offers._make_offer",  # a place that rests for the waiting list
+    },
     "return_place": {
         "cancel.cancel",
         "no_show._mark",  # nobody came by the rule time: the place of a slot that is over
@@ -225,6 +228,8 @@ PATHS: dict[str, set[str]] = {
         "places.end_stale_holds",  # a hold that ran out: expired, by whoever comes first
         "reserve.release_hold",
         "stop._end_all",  # stop_session
+        "answer_offer.decline_offer",
+        "wishes.leave",  # with an offer standing
     },
     "book_place": {
         "at_desk._book",  # book_at_desk

@@ -38,18 +38,24 @@ VERBS = [
     "book_at_desk",
     "register_patient",
     "add_extra",
+    "join_wish",
+    "leave_wish",
+    "accept_offer",
+    "decline_offer",
+    "offer_places",
+    "end_wishes",
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx.......................",
-    "account": "xxxxxxx............x.x....",
-    "code": "....x.x............x......",
-    "scheduler": ".......xxxxxxxx...........",
-    "desk": "....xxxxx......xxxx....xxx",
-    "doctor": "........x.................",
-    "admin": "....xxxxxxxxxxxxxxx....xxx",
-    "system": ".........xxxxxx.....x.x...",
-    "nobody": "..........................",
+    "browser": "xxx.............................",
+    "account": "xxxxxxx............x.x....xxxx..",
+    "code": "....x.x............x............",
+    "scheduler": ".......xxxxxxxx.................",
+    "desk": "....xxxxx......xxxx....xxx......",
+    "doctor": "........x.......................",
+    "admin": "....xxxxxxxxxxxxxxx....xxx......",
+    "system": ".........xxxxxx.....x.x.......xx",
+    "nobody": "................................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 

@@ -1,0 +1,67 @@
+"""Which letters a wish puts into the outbox: joined, offered, missed, ended."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from booking.appointments.models import Appointment
+from booking.directory.models import Policy
+from booking.outbox import Letter, put, supersede
+from booking.people.models import Account
+from booking.schedule.waiting_rules import quiet_end
+from booking.schedule.wanted import Wish
+
+WORTH_TELLING = timedelta(days=1)
+AT_ONCE = ("wish_joined",)
+"""The answer to what somebody has just done: it also goes in quiet hours."""
+
+
+def tell_wish(
+    session: Session,
+    wish: Wish,
+    kind: str,
+    *,
+    policy: Policy,
+    zone: str,
+    now: datetime,
+    about: Appointment | None = None,
+    expires_at: datetime | None = None,
+    facts: dict[str, Any] | None = None,
+    channels: tuple[str, ...] = ("app", "sms", "email"),
+) -> int:
+    """Put the letters of `kind` to the account that waits; return how many. `about` is the offer's appointment.
+
+    Letters about the same offer that have not left yet are superseded. In quiet hours only the app is told at once, unless
+    the letter would be useless afterwards.
+    """
+    if about is not None:
+        supersede(session, wish.hospital_id, about.id)
+    account = session.get_one(Account, wish.account_id)
+    expires = expires_at or now + WORTH_TELLING
+    awake = quiet_end(now, policy.quiet_from, policy.quiet_to, zone)
+    later = now if kind in AT_ONCE or awake >= expires else awake
+    letters = [
+        Letter(
+            kind,
+            channel,
+            "account",
+            due_at=now if channel == "app" else later,
+            expires_at=expires,
+            account_id=account.id,
+            facts=facts,
+        )
+        for channel in channels
+        if channel != "email" or account.email
+    ]
+    return put(
+        session,
+        wish.hospital_id,
+        letters,
+        now=now,
+        appointment_id=about.id if about is not None else None,
+        wish_id=wish.id,
+        version=about.version if about is not None else wish.round,
+    )

@@ -1,0 +1,71 @@
+"""Where somebody stands in line, and the honest odds: counted from rows, nothing guessed."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from booking.appointments.wish_rules import Odds, about_the_same
+from booking.directory.models import Practice
+from booking.schedule.models import ClinicSession
+from booking.schedule.wanted import LIVE_WISH, Wish, covers, with_practice
+
+REMEMBERED = timedelta(days=180)
+
+
+def line_of_session(
+    session: Session, hospital_id: int, session_id: uuid.UUID, *, before: Wish | None = None
+) -> int:
+    """Return how many live wishes name a session; with `before` only those ahead of that wish."""
+    query = (
+        select(func.count())
+        .select_from(ClinicSession)
+        .join(Practice, with_practice())
+        .join(Wish, covers())
+        .where(
+            ClinicSession.hospital_id == hospital_id,
+            ClinicSession.id == session_id,
+            Wish.status.in_(LIVE_WISH),
+        )
+    )
+    if before is not None:
+        ahead = or_(Wish.turn_at < before.turn_at, and_(Wish.turn_at == before.turn_at, Wish.id < before.id))
+        query = query.where(ahead)
+    return session.scalar(query) or 0
+
+
+def odds_of(session: Session, hospital_id: int, session_id: uuid.UUID, line: int, now: datetime) -> Odds:
+    """Return how many earlier wishes about as far in line for the same doctor or department got a place.
+
+    Of the last 180 days, only those that were served or ended by rule: who left has told nothing about the chances.
+    """
+    first, last = about_the_same(line)
+    mine = (
+        select(Practice.doctor_id, Practice.department_id)
+        .join(ClinicSession, with_practice())
+        .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)
+        .subquery()
+    )
+    row = session.execute(
+        select(func.count(), func.sum(case((Wish.status == "served", 1), else_=0)))
+        .select_from(Wish)
+        .join(
+            ClinicSession,
+            and_(ClinicSession.hospital_id == Wish.hospital_id, ClinicSession.id == Wish.session_id),
+        )
+        .join(Practice, with_practice())
+        .join(
+            mine,
+            or_(mine.c.doctor_id == ClinicSession.doctor_id, mine.c.department_id == Practice.department_id),
+        )
+        .where(
+            Wish.hospital_id == hospital_id,
+            Wish.joined_at > now - REMEMBERED,
+            Wish.line_at_join.between(first, last),
+            or_(Wish.status == "served", Wish.end_reason == "rule"),
+        )
+    ).one()
+    return Odds(served=int(row[1] or 0), known=int(row[0] or 0))
