@@ -76,6 +76,8 @@ class AppointmentView:
     id_tail: str
     booker_phone: str
     complaint: str
+    referral: str
+    admits: dict[str, Any] | None
     remind: bool
     holder: str | None
     holder_account_id: int | None
@@ -232,6 +234,8 @@ def _view(
         id_tail=(patient.id_number or "")[-4:] if patient else "",
         booker_phone=account.phone if account else "",
         complaint=row.complaint or "",
+        referral=row.referral or "",
+        admits=sold.get("admits"),
         remind=row.remind,
         holder=row.holder,
         holder_account_id=row.holder_account_id,

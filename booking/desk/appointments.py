@@ -43,6 +43,9 @@ VERBS = {
     "extend": _l("延长保留"),
     "extend_hold": _l("延长保留"),
     "release_hold": _l("放弃保留"),
+    "no_show": _l("没有报到，记为爽约"),
+    "excuse": _l("免除爽约"),
+    "was_here": _l("现场确认来过"),
 }
 ACTORS = {"account": _l("患者"), "browser": _l("患者"), "code": _l("患者（凭预约码）"), "system": _l("系统")}
 
@@ -148,6 +151,7 @@ def _facts(a: AppointmentView, at: House) -> dict[str, Any]:
         else "",
         "queue_label": _("排队号 %(n)s", n=a.queue_number) if a.queue_number else "",
         "late": a.arrived_late,
+        "referral_label": _("转诊单：%(text)s", text=a.referral) if a.referral else "",
         "phone_masked": mask_phone(phone) if phone else "",
         "phone_url": f"tel:{phone}" if phone else "",
         "complaint": "",

@@ -17,6 +17,7 @@ from booking.desk.forms import NewSessionForm, SessionForm, offered
 from booking.desk.house import House
 from booking.desk.session import can, hospital_id
 from booking.directory.policy import current_policy, release_instant
+from booking.schedule.admission import in_words, make_admits
 from booking.schedule.desk_queries import SessionDetail
 from booking.schedule.models import ClinicSession
 from booking.schedule.rules import cut
@@ -59,6 +60,7 @@ def fill(form: SessionForm, row: ClinicSession, at: House) -> None:
     form.minutes.data, form.places.data = row.slot_minutes, row.places_per_slot
     form.kind.data, form.fee.data, form.room.data = row.clinic_kind_id.hex, row.fee_cents, row.room
     form.note.data = row.note
+    form.show_admits(row.admits)
     form.release.data = "rule" if row.release_at == by_rule(row.local_date, at) else "own"
     released = at.wall(row.release_at)
     form.release_date.data, form.release_time.data = released.date(), released.time().replace(tzinfo=None)
@@ -74,6 +76,7 @@ def shape(form: SessionForm) -> Shape:
         uuid.UUID(form.kind.data),
         form.fee.data,
         (form.room.data or "").strip(),
+        make_admits(**form.admits()),
     )
 
 
@@ -172,6 +175,7 @@ def say_new(form: NewSessionForm, at: House) -> list[str]:
     return [
         _("%(slots)s 个时段，共 %(all)s 个号", slots=slots, all=slots * (form.places.data or 0)),
         _("发布后立即可以预约") if released <= at.now else _("%(when)s放号，之前任何人都约不到", when=when),
+        *in_words(make_admits(**form.admits())),
         _("存为草稿：患者看不到，发布后才生效"),
     ]
 
@@ -187,6 +191,7 @@ def compare(form: SessionForm, row: ClinicSession, at: House) -> dict[str, Any]:
         kinds.get(row.clinic_kind_id.hex, ""),
         wording.fee(row.fee_cents),
         wording.moment(at.wall(row.release_at)),
+        "，".join(in_words(row.admits)) or _("不限"),
         row.note or _("（空）"),
     ]
     mine = shape(form)
@@ -198,9 +203,20 @@ def compare(form: SessionForm, row: ClinicSession, at: House) -> dict[str, Any]:
         kinds.get(mine.clinic_kind_id.hex, ""),
         wording.fee(mine.fee_cents),
         wording.moment(at.wall(release_at(form, row.local_date, at))),
+        "，".join(in_words(mine.admits)) or _("不限"),
         form.note.data or _("（空）"),
     ]
-    names = [_("时间"), _("时长"), _("号数"), _("诊室"), _("号别"), _("费用"), _("放号"), _("备注")]
+    names = [
+        _("时间"),
+        _("时长"),
+        _("号数"),
+        _("诊室"),
+        _("号别"),
+        _("费用"),
+        _("放号"),
+        _("接诊范围"),
+        _("备注"),
+    ]
     changed = last_change(row, at)
     return {
         "by": changed["text"] if changed else "",
@@ -233,6 +249,7 @@ def _read_only(detail: SessionDetail, at: House) -> list[tuple[str, str]]:
         (_("诊室"), row.room),
         (_("号别"), f"{detail.kind}，{wording.fee(row.fee_cents)}"),
         (_("放号"), wording.moment(at.wall(row.release_at))),
+        (_("接诊范围"), "，".join(in_words(row.admits))),
         (_("停诊原因"), row.stop_reason),
         (_("备注"), row.note),
     ]

@@ -22,7 +22,7 @@ from wtforms import (
 )
 from wtforms.fields import Field
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
-from wtforms.validators import Length, NumberRange, StopValidation, ValidationError
+from wtforms.validators import Length, NumberRange, Optional, StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
 _CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-5][0-9]))?")
@@ -214,8 +214,13 @@ class SignInForm(FlaskForm):
     next = HiddenField()
 
 
+SEXES = [("", _l("不限")), ("f", _l("只接待女性")), ("m", _l("只接待男性"))]
+VISITS = [("", _l("不限")), ("first", _l("只接待初诊")), ("return", _l("只接待复诊"))]
+_YEARS = NumberRange(0, 150, _l("年龄应在 0–150 岁之间"))
+
+
 class HoursForm(FlaskForm):
-    """What a session and a template share: times, segments, numbers, kind, fee, room."""
+    """What a session and a template share: times, segments, numbers, kind, fee, room, and whom it is for."""
 
     starts = ClockField(_l("开始"), validators=[Needed(_l("请填写开始时间"))])
     ends = ClockField(_l("结束"), validators=[Needed(_l("请填写结束时间"))])
@@ -232,6 +237,45 @@ class HoursForm(FlaskForm):
     )
     kind = SelectField(_l("号别"), **_choice(_l("请选择号别")))
     fee = YuanField(_l("费用（元）"), validators=[Needed(_l("请填写费用，不收费填 0"))])
+    age_min = CountField(_l("最小年龄（岁）"), validators=[Optional(), _YEARS])
+    age_max = CountField(_l("最大年龄（岁）"), validators=[Optional(), _YEARS])
+    sex = SelectField(
+        _l("性别"),
+        choices=offered(SEXES),
+        default="",
+        validate_choice=False,
+        validators=[OneOfChoices(_l("请选择性别要求"))],
+    )
+    visit = SelectField(
+        _l("初诊复诊"),
+        choices=offered(VISITS),
+        default="",
+        validate_choice=False,
+        validators=[OneOfChoices(_l("请选择初诊、复诊或不限"))],
+    )
+    referral = BooleanField(_l("需要转诊单"))
+
+    def admits(self) -> dict[str, Any]:
+        """Return whom a valid form asks for, as the verbs take it."""
+        return {
+            "age_min": self.age_min.data,
+            "age_max": self.age_max.data,
+            "sex": self.sex.data or "",
+            "visit": self.visit.data or "",
+            "referral": bool(self.referral.data),
+        }
+
+    def show_admits(self, kept: dict[str, Any] | None) -> None:
+        """Put the present rules into the form."""
+        rules = kept or {}
+        self.age_min.data, self.age_max.data = rules.get("age_min"), rules.get("age_max")
+        self.sex.data, self.visit.data = rules.get("sex", ""), rules.get("visit", "")
+        self.referral.data = bool(rules.get("referral"))
+
+    def validate_age_max(self, field: CountField) -> None:
+        youngest, oldest = self.age_min.data, field.data
+        if youngest is not None and oldest is not None and oldest < youngest:
+            raise ValidationError(_("最大年龄不能小于最小年龄 %(n)s", n=youngest))
 
     def validate_ends(self, field: ClockField) -> None:
         starts, ends = self.starts.data, field.data
@@ -376,4 +420,21 @@ class MoveForm(FlaskForm):
     slot = StringField(_l("新的时间"), validators=[Needed(_l("请选择新的时间"))], filters=[narrow])
     reason = StringField(
         _l("改约原因"), validators=[Length(max=200, message=_l("改约原因最多 200 个字"))], filters=[plain]
+    )
+
+
+class TicketForm(FlaskForm):
+    """How the desk knows that somebody was here."""
+
+    note = StringField(
+        _l("怎么知道来过"), validators=[Length(max=200, message=_l("最多 200 个字"))], filters=[plain]
+    )
+
+
+class AnswerForm(FlaskForm):
+    """What the hospital answers to an appeal; `act` is accept or decline."""
+
+    act = HiddenField()
+    answer = StringField(
+        _l("答复"), validators=[Length(max=200, message=_l("答复最多 200 个字"))], filters=[plain]
     )

@@ -18,6 +18,7 @@ from booking.staff.rules import ROLES
 NAV = (
     ("read_schedule", _l("周排班"), "desk.week.week", ("desk.week.", "desk.sessions.", "desk.stops.")),
     ("read_day", _l("今日接诊"), "desk.day.day", ("desk.day.", "desk.appointments.")),
+    ("excuse", _l("爽约申诉"), "desk.no_shows.list_no_shows", ("desk.no_shows.",)),
     ("change_template", _l("出诊模板"), "desk.templates.list_templates", ("desk.templates.",)),
 )
 

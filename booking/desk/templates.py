@@ -18,6 +18,7 @@ from booking.desk.grid import read_id, week_name
 from booking.desk.house import House, house
 from booking.desk.session import hospital_id, me, staff_page
 from booking.errors import Refusal
+from booking.schedule.admission import in_words
 from booking.schedule.desk_queries import template, templates
 from booking.schedule.models import Template
 from booking.schedule.service import Generated, end_template, generate, preview, save_template
@@ -161,6 +162,7 @@ def _line(row: Template, at: House) -> dict[str, Any]:
     notes = [
         _("每 %(minutes)s 分钟 %(places)s 个号", minutes=row.slot_minutes, places=row.places_per_slot),
         row.room,
+        "，".join(in_words(row.admits)),
         str(dict(WEEKS)[row.weeks]) if row.weeks != "every" else "",
         _valid(row),
     ]
@@ -206,6 +208,7 @@ def _fill(form: TemplateForm, row: Template) -> None:
     form.minutes.data, form.places.data = row.slot_minutes, row.places_per_slot
     form.fee.data, form.room.data = row.fee_cents, row.room
     form.valid_from.data, form.valid_to.data = row.valid_from, row.valid_to
+    form.show_admits(row.admits)
     form.skips_holidays.data, form.publishes.data = row.skips_holidays, row.publishes
 
 
@@ -255,6 +258,7 @@ def _save(
             valid_to=form.valid_to.data,
             skips_holidays=form.skips_holidays.data,
             publishes=form.publishes.data,
+            admits=form.admits(),
         )
     except Refusal as refusal:
         found = labels.problems(refusal, form)

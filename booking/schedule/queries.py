@@ -137,6 +137,7 @@ class SessionView:
     note: str
     department_id: uuid.UUID
     slots: list[SlotView] = field(default_factory=list)
+    admits: dict[str, Any] | None = None
     sale: str = "first_come"
     entries_from: datetime | None = None
     opens_at: datetime | None = None
@@ -602,6 +603,7 @@ def doctor_sessions(
                 row.note,
                 department_id,
                 slots[row.id],
+                row.admits,
                 row.sale,
                 row.entries_from,
                 *waves.get(row.id, (None, 0)),

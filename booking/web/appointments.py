@@ -10,7 +10,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from booking import clock, wording
+from booking.appointments.appeals import appeal as make_appeal
 from booking.appointments.cancel import cancel as cancel_appointment
+from booking.appointments.no_show_queries import Judgement, judgement, standings_of
 from booking.appointments.queries import AppointmentView, next_of_account, of_account
 from booking.appointments.queries import appointment as appointment_of
 from booking.appointments.rules import NoSuchAppointment
@@ -19,8 +22,8 @@ from booking.notices.calendar import appointment_ics
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
 from booking.refs import Key
-from booking.web import passes
-from booking.web.forms import REASONS, CancelForm
+from booking.web import no_shows, passes
+from booking.web.forms import REASONS, AppealForm, CancelForm, put_errors
 from booking.web.session import account_id, actor_on, found, me, now, signed_in
 
 blueprint = Blueprint("appointments", __name__)
@@ -77,7 +80,7 @@ def list_appointments() -> ResponseReturnValue:
         ],
         next=passes.ticket(ahead, now(), owner=True, qr=True) if ahead else None,
         rows=[passes.ticket(row, now(), owner=True) for row in rows if ahead is None or row.id != ahead.id],
-        no_show=None,
+        no_show=no_shows.summary(standings_of(account_id() or 0)),
         pager=None,
         empty_why="",
     )
@@ -89,7 +92,32 @@ def detail(appointment: Key) -> ResponseReturnValue:
     view = opened(appointment)
     if view is None:
         return sign_in_first()
+    return _detail_page(view)
+
+
+@blueprint.post("/me/appointments/<ref:appointment>/appeal")
+def appeal(appointment: Key) -> ResponseReturnValue:
+    """Say that a no-show is wrong; the page then shows that the hospital has it."""
+    view = opened(appointment)
+    if view is None:
+        return sign_in_first()
+    form = AppealForm()
+    if not form.validate():
+        return _detail_page(view, form), 422
+    try:
+        make_appeal(
+            *appointment, actor=actor_on(appointment, owner=is_owner(view)), reason=form.reason.data or ""
+        )
+    except Refusal as refusal:
+        return _detail_page(view, form, put_errors(form, refusal)), refusal.status
+    return redirect(url_for("appointments.detail", appointment=view.ref, _anchor="h-missed"), code=303)
+
+
+def _detail_page(
+    view: AppointmentView, form: AppealForm | None = None, problems: list[dict[str, Any]] | None = None
+) -> str:
     done = request.args.get("done", "") if view.status == "booked" else ""
+    missed = judgement(view.hospital_id, view.id) if view.status in ("no_show", "excused") else None
     return render_template(
         "web/appointment.html",
         a=passes.ticket(view, now(), owner=is_owner(view), qr=True),
@@ -99,7 +127,28 @@ def detail(appointment: Key) -> ResponseReturnValue:
         steps=_steps(view),
         back_url=url_for("appointments.list_appointments") if is_owner(view) else None,
         undo_until=passes.regret_label(view, now()),
+        missed=_missed(view, missed) if missed else None,
+        form=form or AppealForm(formdata=None),
+        problems=problems or [],
     )
+
+
+def _missed(view: AppointmentView, found: Judgement) -> dict[str, Any]:
+    """Return why this visit counts as a no-show and what became of the appeal, in words."""
+    at = wording.moment(clock.local(found.made_at, view.zone)) if found.made_at else ""
+    answered = wording.moment(clock.local(found.decided_at, view.zone)) if found.decided_at else ""
+    return {
+        "counts": view.status == "no_show",
+        "evidence": no_shows.evidence(found, view.zone),
+        "appeal": found.appeal,
+        "reason": found.reason,
+        "made_label": at,
+        "answer": found.answer,
+        "answered_label": answered,
+        "url": url_for("appointments.appeal", appointment=view.ref)
+        if view.status == "no_show" and not found.appeal
+        else "",
+    }
 
 
 def _letters(view: AppointmentView, *, fresh: bool) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from booking.directory.policy import cancel_deadline, current_policy
 from booking.directory.queries import doctor
 from booking.errors import NotFound, Refusal
 from booking.refs import Key, parse_ref, ref
+from booking.schedule.admission import in_words
 from booking.web import cards, day_page, passes, picker
 from booking.web.appointments import is_owner, opened, sign_in_first
 from booking.web.forms import MoveForm
@@ -149,6 +150,9 @@ def _confirm_page(
         action=url_for("change.move", appointment=view.ref, slot=ref(facts.slot)),
         release_url="",
         patient_notes={},
+        warnings=[],
+        admits=in_words(sold.get("admits")),
+        needs_referral=False,
         no_patients=False,
         add_patient_url="",
         phone_text="",

@@ -25,6 +25,7 @@ from booking.people.rules import GUARDIAN_RELATIONS, ID_TYPES, RELATIONS
 from booking.web.inputs import digits, line, plain
 
 COMPLAINT_MOST = 200
+REFERRAL_MOST = 80
 
 Check = Callable[[Any, Field], None]
 
@@ -108,6 +109,7 @@ class ConfirmForm(FlaskForm):
     complaint = TextAreaField(
         _l("这次主要哪里不舒服"), filters=[stripped], validators=[at_most(COMPLAINT_MOST)]
     )
+    referral = StringField(_l("转诊单号和开单医院"), filters=[one_line], validators=[at_most(REFERRAL_MOST)])
     reminders = BooleanField(_l("就诊前提醒我"), default=True)
 
 
@@ -136,6 +138,12 @@ REASONS = (
     ("mistake", _l("约错了")),
     ("other", _l("其他")),
 )
+
+
+class AppealForm(FlaskForm):
+    """What happened on the day; the rule says how long it may be."""
+
+    reason = TextAreaField(_l("当时的情况"), filters=[stripped])
 
 
 class CancelForm(FlaskForm):

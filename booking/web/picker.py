@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.refs import ref
+from booking.schedule.admission import in_words
 from booking.schedule.queries import Day, DaySession, OpenSlot, SessionView, SlotView
 
 
@@ -48,6 +49,7 @@ class SessionCard:
     status: str
     left: int
     meta_line: str
+    admits: str = ""
     slots: list[SlotTile] = field(default_factory=list)
     release_label: str = ""
     release_at: str = ""
@@ -191,6 +193,7 @@ def session_card(
         status={"closed": "past"}.get(session.status, session.status),
         left=session.left,
         meta_line="·".join(part for part in (hours, session.kind, place, fee) if part),
+        admits="，".join(in_words(session.admits)),
         slots=[_slot(slot, session, zone, holds.get(slot.id), today) for slot in session.slots],
         release_label=release_label(session.release_at, zone, today) if later else "",
         release_at=wording.moment(clock.local(opens_at, zone)) if opens_at else "",

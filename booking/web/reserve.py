@@ -30,8 +30,9 @@ from booking.errors import Refusal
 from booking.limits import Pace, limiter, network
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
-from booking.web import day_page, early, passes, sold_out
-from booking.web.forms import COMPLAINT_MOST, ConfirmForm, offered
+from booking.schedule.admission import ReferralNeeded, in_words
+from booking.web import day_page, early, passes, sold_out, suits
+from booking.web.forms import COMPLAINT_MOST, REFERRAL_MOST, ConfirmForm, offered, one_line
 from booking.web.frame import display
 from booking.web.inputs import line, plain, row_id
 from booking.web.picker import near
@@ -113,7 +114,9 @@ def book(hold: Key) -> ResponseReturnValue:
         return _again(view, form)
     if refusal.status == 404:
         raise refusal
-    return _page(view, form, problems=[_problem(refusal)]), refusal.status
+    if isinstance(refusal, ReferralNeeded):
+        return _page(view, form, problems=[_problem(refusal, href="#referral")]), refusal.status
+    return _page(view, form, problems=[_problem(refusal, more=suits.way_on(refusal, view))]), refusal.status
 
 
 def _confirm(hold: Key) -> Appointment | None:
@@ -123,7 +126,10 @@ def _confirm(hold: Key) -> Appointment | None:
     """
     patient = row_id(request.form.get("patient"))
     complaint = plain(request.form.get("complaint"))
+    referral = one_line(request.form.get("referral"))
     if account_id() is None or patient is None or len(complaint) > COMPLAINT_MOST:
+        return None
+    if len(referral) > REFERRAL_MOST:
         return None
     return verbs.confirm(
         *hold,
@@ -131,6 +137,7 @@ def _confirm(hold: Key) -> Appointment | None:
         actor=actor(),
         patient_id=patient,
         complaint=complaint,
+        referral=referral,
         remind=request.form.get("reminders", "") not in ("", "false"),
         key=line(request.form.get("request_key")) or None,
     )
@@ -204,9 +211,8 @@ def _named(one: PatientView) -> str:
     )
 
 
-def _problem(refusal: Refusal, href: str = "#patient-0") -> Problem:
+def _problem(refusal: Refusal, href: str = "#patient-0", more: dict[str, str] | None = None) -> Problem:
     """Return a refusal as a line of the summary; one about another appointment leads there."""
-    more = None
     other = refusal.facts.get("appointment_id")
     if other is not None:
         name = ref(refusal.facts["hospital_id"], other)
@@ -276,7 +282,10 @@ def _page(
         form=form,
         action=here,
         release_url=url_for("reserve.release", hold=view.ref) if not expired else "",
-        patient_notes={str(one.id): _("证件尾号 %(t)s", t=one.id_tail) for one in people if one.id_tail},
+        patient_notes=suits.notes(view, people, policy),
+        warnings=suits.warnings(view, people, policy),
+        admits=in_words(view.admits),
+        needs_referral=bool((view.admits or {}).get("referral")),
         no_patients=not people,
         add_patient_url=url_for("patients.add", next=here),
         phone_text=person.phone_masked if person else "",
