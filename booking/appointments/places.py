@@ -7,7 +7,20 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, Select, Update, and_, bindparam, case, exists, insert, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    exists,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -39,7 +52,7 @@ def _take(channel: str | None, locks: str) -> Update:
             place.c.appointment_id.is_(None),
         )
         .order_by(place.c.position)
-        .limit(1)
+        .limit(literal_column("1"))
         .with_for_update(skip_locked=locks == "skip")
     )
     return (
