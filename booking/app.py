@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gettext import NullTranslations
 from wsgiref.headers import Headers
 
-from flask import Flask
-from flask_babel import Babel
+from flask import Flask, g
+from flask_babel import Babel, Domain
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -63,6 +64,25 @@ def _gate(app: Flask) -> Gate:
     )
 
 
+_domain = Domain()
+
+
+def _translations() -> NullTranslations:
+    """Return the words of this request, looked up once: a page asks for some two hundred of them."""
+    if "words" not in g:
+        g.words = _domain.get_translations()
+    words: NullTranslations = g.words
+    return words
+
+
+def _word(text: str) -> str:
+    return _translations().gettext(text)
+
+
+def _words(one: str, many: str, count: int) -> str:
+    return _translations().ngettext(one, many, count)
+
+
 def create_app(settings: config.Settings | None = None) -> Flask:
     """Return the web application for `settings` (default: named by the environment)."""
     settings = settings or config.from_environment()
@@ -79,6 +99,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     migrate.init_app(app, db)
     csrf.init_app(app)
     babel.init_app(app)
+    app.jinja_env.install_gettext_callables(_word, _words, newstyle=True)  # type: ignore[attr-defined]
     limiter.init_app(app)
 
     register_web(app)

@@ -13,7 +13,7 @@ from sqlalchemy import ScalarSelect, Select, and_, bindparam, case, or_, select
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.rules import STATUS_NAMES, is_late, is_visit_code
 from booking.clock import db_now, local
-from booking.db import db
+from booking.db import Instant, core, db
 from booking.directory.models import Campus, Doctor, Hospital, Policy, Practice
 from booking.directory.policy import cancel_deadline, regret_until
 from booking.people.models import Account, Patient
@@ -297,6 +297,44 @@ def of_account(account_id: int, tab: str = "coming") -> list[AppointmentView]:
             query = query.where(~over)
     order = Appointment.starts_at if tab == "coming" else Appointment.starts_at.desc()
     return _views(query.order_by(order).limit(100), now)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A visit of the same account at another hospital."""
+
+    visit_date: date
+    starts_local: time
+    part: str
+    hospital: str
+
+
+@cache
+def _elsewhere_query() -> Select[*tuple[Any, ...]]:
+    a, hospital = core(Appointment).c, core(Hospital)
+    return (
+        select(a.visit_date, a.starts_local, a.sold, hospital.c.name)
+        .join(hospital, hospital.c.id == a.hospital_id)
+        .where(
+            a.account_id == bindparam("account"),
+            a.starts_at > bindparam("after", type_=Instant()),
+            a.starts_at < bindparam("before", type_=Instant()),
+            a.hospital_id != bindparam("hospital"),
+            a.status.in_(UPCOMING),
+        )
+        .order_by(a.starts_at)
+        .limit(1)
+    )
+
+
+def elsewhere(account_id: int, hospital_id: int, starts_at: datetime, within: timedelta) -> Elsewhere | None:
+    """Return a standing visit of the account at another hospital that begins nearer than `within`, or None."""
+    asked: dict[str, Any] = {"account": account_id, "hospital": hospital_id}
+    asked |= {"after": starts_at - within, "before": starts_at + within}
+    found = db.session.connection().execute(_elsewhere_query(), asked).first()
+    if found is None:
+        return None
+    return Elsewhere(found[0], found[1], found[2].get("part", ""), found[3])
 
 
 def next_of_account(account_id: int) -> AppointmentView | None:

@@ -14,7 +14,7 @@ from booking import clock, wording
 from booking.appointments import reserve as verbs
 from booking.appointments.draw_rules import DrawFirst
 from booking.appointments.models import Appointment
-from booking.appointments.queries import AppointmentView, of_account
+from booking.appointments.queries import AppointmentView, elsewhere
 from booking.appointments.queries import appointment as appointment_of
 from booking.appointments.rules import (
     HoldExpired,
@@ -168,6 +168,7 @@ def release(hold: Key) -> ResponseReturnValue:
 
 def _mine(hold: Key) -> AppointmentView:
     """Return the hold when this browser's key or the signed-in account took it; anybody else's is not found."""
+    me()  # the page names the account: read it whole at once
     view = appointment_of(*hold, now())
     person = account_id()
     if view is None:
@@ -242,14 +243,14 @@ def _again(view: AppointmentView, form: ConfirmForm) -> ResponseReturnValue:
 
 def _elsewhere(view: AppointmentView) -> str:
     """Warn of a visit of this account at another hospital at nearly the same time; within one hospital the rules decide."""
-    for other in of_account(account_id() or 0, "coming"):
-        if other.hospital_id != view.hospital_id and abs(other.starts_at - view.starts_at) < NEARLY_THE_SAME:
-            return _(
-                "你在 %(when)s 还有%(where)s的预约，两边时间很近，请确认来得及。",
-                when=wording.when_long(other.visit_date, other.starts_local, other.part),
-                where=other.hospital,
-            )
-    return ""
+    other = elsewhere(account_id() or 0, view.hospital_id, view.starts_at, NEARLY_THE_SAME)
+    if other is None:
+        return ""
+    return _(
+        "你在 %(when)s 还有%(where)s的预约，两边时间很近，请确认来得及。",
+        when=wording.when_long(other.visit_date, other.starts_local, other.part),
+        where=other.hospital,
+    )
 
 
 def _page(
