@@ -95,17 +95,18 @@ def take_place(
     PostgreSQL: rows locked by others are skipped, so a hot slot spreads over its places. When nothing is left, a plain
     read asks whether the committed state has a place that could be sold: if not, "full" is true at this instant and is
     said at once, without a lock. If it has, it is under a hold that ran out (ended first) or locked by somebody who may
-    yet roll back, and is waited for. SQLite has one writer, so the same statements need no locks.
+    yet roll back, and is waited for; so is a hold that ran out and that somebody else has in hand. SQLite has one writer,
+    so the same statements need no locks.
     """
     looks = LOOKS if session.get_bind().dialect.name == "postgresql" else LOOKS[:2]
     link = session.connection()
     where = {"hospital": hospital_id, "slot": slot_id, "now": now}
     mark = where | {"appointment": appointment_id, "until": held_until}
     for attempt, locks in enumerate(looks):
-        if attempt == 1:
-            if not link.execute(_any(channel), where).scalar():
-                return None
-            end_stale_holds(session, hospital_id, now, slot_id=slot_id)
+        if attempt == 1 and not link.execute(_any(channel), where).scalar():
+            return None
+        if attempt:
+            end_stale_holds(session, hospital_id, now, slot_id=slot_id, wait=locks == "wait")
         place_id: uuid.UUID | None = link.execute(_take(channel, locks), mark).scalar()
         if place_id is not None:
             failpoints.reach("took_place")
@@ -344,11 +345,13 @@ def end_stale_holds(
     holder: str | None = None,
     account_id: int | None = None,
     limit: int = 200,
+    wait: bool = False,
 ) -> int:
     """End holds whose time is over, of a slot, of a holder or of the whole hospital; return how many.
 
     A hold past its end still occupies the unique indexes (time is not allowed in an index), so whoever needs the place
-    or the seat ends it first. One that another transaction is working on is skipped.
+    or the seat ends it first. One that another transaction is working on is skipped, or with `wait` waited for: somebody
+    who comes too late to confirm has it in hand and lets it go.
     """
     stale = (
         select(Appointment)
@@ -359,7 +362,7 @@ def end_stale_holds(
         )
         .order_by(Appointment.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=not wait)
         .execution_options(populate_existing=True)
     )
     if slot_id is not None:

@@ -53,11 +53,21 @@ CODE = (
         PLACES,
         (
             (
-                "            end_stale_holds(session, hospital_id, now, slot_id=slot_id)\n",
+                '            end_stale_holds(session, hospital_id, now, slot_id=slot_id, wait=locks == "wait")\n',
                 "            pass\n",
             ),
         ),
         (HOLD + "test_a_place_whose_hold_ran_out_is_sold_at_once",),
+    ),
+    Mutant(
+        "full-while-a-stale-hold-is-locked",
+        "a hold that ran out and that somebody else has in hand is waited for before answering 'full'",
+        "R3",
+        PLACES,
+        (('wait=locks == "wait")', "wait=False)"),),
+        (
+            "tests/races/test_last_place.py::test_full_is_not_said_while_somebody_looks_at_the_hold_that_ran_out",
+        ),
     ),
     Mutant(
         "stale-hold-keeps-its-seat",
