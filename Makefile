@@ -29,6 +29,9 @@ mutants: tools ## take each guard away in a copy and see its tests turn red (NAM
 bench: tools ## measure the hot paths next to their floors, in one run
 	@exec $(PY) -m bench
 
+bench-growth: tools ## CPU of a booking and a page at 1 000, 100 000 and 10 000 000 places (10 GB of disk for a while)
+	@exec $(PY) -m bench.growth
+
 storm: tools ## prove under kill -9 and crashes that no place is sold twice (docs/storm.md; 8 minutes)
 	@exec $(PY) -m tests.storm
 

@@ -36,6 +36,8 @@ AIMS = (
     Aim("T4", "doctor page ÷ bare page", "doctor", "page like doctor", 0.6, 1.5),
     Aim("", "home page ÷ bare page", "home", "page like home"),
     Aim("T5", "letters settled ÷ Celery no-op", "letters", "no-op", 5, 20),
+    Aim("T6", "CPU of a booking, largest ÷ smallest (kept)", "booking grown", "", 1.3, 1.15, False, "ratio"),
+    Aim("T7", "CPU of a doctor's page, the same (kept)", "doctor page grown", "", 1.3, 1.1, False, "ratio"),
     Aim(
         "T8",
         "hold p99 ÷ null POST p99, 16 busy connections",
@@ -172,6 +174,16 @@ def cells_table(cells: Cells) -> str:
             f" {number(sum(one.get('wrong', 0) for one in rounds)):>6} {middle['others']:>6.0%}"
         )
     return "\n".join(lines)
+
+
+def grown(folder: Path) -> Cells:
+    """Return what the last `make bench-growth` kept: CPU on the largest ÷ on the smallest; nothing when there is none."""
+    try:
+        kept = json.loads((folder / "growth.json").read_text())["figures"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    largest = max(one["places"] for one in kept)
+    return {f"{one['what']} grown": [{"ratio": one["ratio"]}] for one in kept if one["places"] == largest}
 
 
 def write(folder: Path, found: list[Figure], cells: Cells, about: dict[str, Any]) -> None:

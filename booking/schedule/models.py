@@ -107,6 +107,7 @@ class ClinicSession(Tenant, Model):
         ),
         Index("ix_clinic_session_doctor", "hospital_id", "doctor_id", "local_date"),
         Index("ix_clinic_session_date", "hospital_id", "local_date"),
+        Index("ix_clinic_session_coming", "hospital_id", "doctor_id", "ends_at"),
     )
     practice_id: Mapped[uuid.UUID] = mapped_column(Uuid)
     doctor_id: Mapped[uuid.UUID] = mapped_column(Uuid)
