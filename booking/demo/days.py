@@ -32,7 +32,7 @@ from booking.directory.models import (
 from booking.outbox import Letter, Message
 from booking.people.models import Patient
 from booking.schedule.models import ClinicSession, Place, Slot
-from booking.staff.rules import Actor
+from booking.staff.rules import SYSTEM, Actor
 
 SOUGHT = {"主任医师": 0.85, "副主任医师": 0.7, "主治医师": 0.5, "住院医师": 0.32}
 FULL_CHANCE = 0.2
@@ -228,7 +228,9 @@ def _sell(
         columns: dict[str, Any] = {}
         arrived_at = _arrival(seat, now, chance)
         if arrived_at == "no_show":
-            steps.append(Step("no_show", "no_show", seat.slot.ends_at + timedelta(minutes=40), actor))
+            judged_at = row.ends_at + timedelta(minutes=60)
+            if judged_at <= now:
+                steps.append(Step("no_show", "no_show", judged_at, SYSTEM))
         elif arrived_at is not None and arrived_at > booked_at:
             arrivals += 1
             steps.append(Step("check_in", "arrived", arrived_at, actor))

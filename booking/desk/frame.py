@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from booking.appointments.no_show_queries import open_appeals
 from booking.db import db
-from booking.desk.session import actor, can
+from booking.desk.session import actor, can, hospital_id
 from booking.directory.models import Hospital
 from booking.errors import Refusal
 from booking.staff.rules import ROLES
@@ -62,6 +63,9 @@ def _nav(doctor_id: str | None) -> list[dict[str, Any]]:
                 "count": None,
             }
         )
+    for item in items:
+        if item["url"] == url_for("desk.no_shows.list_no_shows"):
+            item["count"] = open_appeals(hospital_id()) or None
     return items
 
 

@@ -130,7 +130,7 @@ def _row(line: DayLine, told: dict[uuid.UUID, int], at: House) -> dict[str, Any]
         "department": line.department,
         "status_label": label,
         "tone": tone,
-        "told_label": _("通知 %(n)s 条已发出", n=told[line.id]) if line.id in told else "",
+        "told_label": _("通知 %(n)s 条已发出", n=told[line.id]) if told.get(line.id) else "",
         "url": url_for("desk.appointments.detail", appointment_id=line.id),
         "was_here_url": url_for("desk.no_shows.was_here", appointment_id=line.id)
         if line.status in ("no_show", "booked")

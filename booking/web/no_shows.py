@@ -44,7 +44,9 @@ def summary(found: list[Standing]) -> dict[str, Any] | None:
 def evidence(found: Judgement, zone: str) -> list[str]:
     """Return in sentences why a visit was recorded as a no-show."""
     said = [
-        _("班次结束 %(n)s 分钟后，没有查到报到记录，也没有现场挂号记录。", n=found.after_minutes),
+        _("班次结束 %(n)s 分钟后，没有查到报到记录，也没有现场挂号记录。", n=found.after_minutes)
+        if found.after_minutes
+        else _("没有查到报到记录，也没有现场挂号记录。"),
         _("没有收到取消，医院也没有停诊。"),
     ]
     for letter in found.told[:3]:
@@ -87,7 +89,7 @@ def _fact(fact: Fact, hospital_id: int) -> dict[str, Any]:
         "excused": (_("已免除，不计数"), "ok"),
     }.get(fact.status, (_("临时取消，不算爽约"), "off"))
     if fact.status == "no_show" and fact.appeal == "open":
-        label, tone = _("申诉中"), "soon"
+        label, tone = (_("申诉中，暂时计数") if fact.counts else _("申诉中")), "soon"
     return {
         "day": wording.day_past(fact.on, today) + " " + wording.weekday(fact.on),
         "what": f"{fact.department} {fact.doctor}".strip() if fact.mine else _("由家人的账号预约"),

@@ -24,9 +24,10 @@ def rule_lines(policy: Policy) -> list[str]:
             regret=policy.regret_minutes,
         ),
         _(
-            "同一位就诊人，同一科室一天可约 %(one)s 次，一天一共 %(all)s 次。",
+            "同一位就诊人，同一科室一天可约 %(one)s 次，一天一共 %(all)s 次，一周（周一到周日）%(week)s 次。",
             one=policy.per_department_day,
             all=policy.per_day,
+            week=policy.per_week,
         ),
         _(
             "请提前 %(early)s 分钟报到；迟到超过 %(late)s 分钟，排到本时段最后。",

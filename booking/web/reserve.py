@@ -284,7 +284,11 @@ def _page(
         action=here,
         release_url=url_for("reserve.release", hold=view.ref) if not expired else "",
         patient_notes=suits.notes(view, people, policy),
-        warnings=suits.warnings(view, people, policy),
+        warnings=[
+            text
+            for text in suits.warnings(view, people, policy)
+            if text not in [problem["text"] for problem in problems or []]
+        ],
         admits=in_words(view.admits),
         needs_referral=bool((view.admits or {}).get("referral")),
         no_patients=not people,
