@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 from sqlalchemy import or_, select
 
 from booking.appointments.queries import AppointmentView
+from booking.appointments.wish_queries import WishView
 from booking.db import db
 from booking.directory.models import Department, Specialty
 
@@ -22,7 +23,7 @@ def short_name(name: str) -> str:
     return f"{name[:size]}*"
 
 
-def is_sensitive(view: AppointmentView) -> bool:
+def is_sensitive(view: AppointmentView | WishView) -> bool:
     """Whether the department, as sold or as it is now, or its standard specialty must not be named in letters."""
     if view.sensitive:
         return True

@@ -32,7 +32,7 @@ LONGEST_REASON = 60
 
 def code_letter(code: str) -> Rendered:
     """Return the letter that carries a one-time code."""
-    return Rendered(_("验证码"), _one_line(_fill("code.sms.txt", {"site": _site(), "code": code})))
+    return Rendered(_("验证码"), one_line(fill("code.sms.txt", {"site": site(), "code": code})))
 
 
 def visit_letter(
@@ -52,16 +52,16 @@ def visit_letter(
     words = _words(view, facts, now)
     subject = _subject(kind, words)
     if channel == "sms":
-        return Rendered(subject, _one_line(_fill(f"{kind}.sms.txt", words)))
-    lines = _lines(_fill(f"{kind}.txt", words))
+        return Rendered(subject, one_line(fill(f"{kind}.sms.txt", words)))
+    lines = lines_of(fill(f"{kind}.txt", words))
     if channel == "app":
         return Rendered(subject, "\n".join(lines))
     lines.append(_("在网上查看：%(url)s", url=f"{current_app.config['PUBLIC_URL']}/me/appointments"))
     method = CALENDAR_METHODS.get(kind, "")
     return Rendered(
-        f"{_mark()}{subject}",
-        "\n".join([*lines, "", _("这封信由%(site)s自动发出，请不要回复。", site=_site())]),
-        html=_fill("letter.html", {"subject": subject, "lines": lines, "site": _site()}),
+        f"{mark()}{subject}",
+        "\n".join([*lines, "", _("这封信由%(site)s自动发出，请不要回复。", site=site())]),
+        html=fill("letter.html", {"subject": subject, "lines": lines, "site": site()}),
         calendar=calendar.appointment_ics(view, method, attendee=address) if method else b"",
         calendar_method=method,
     )
@@ -75,7 +75,7 @@ def _words(view: AppointmentView, facts: dict[str, Any], now: datetime) -> dict[
     near = {0: _("今天"), 1: _("明天")}.get((view.visit_date - here.date()).days, "")
     place = view.hospital if view.campus in view.hospital else f"{view.hospital}{view.campus}"
     return {
-        "site": _site(),
+        "site": site(),
         "when": wording.when_long(view.visit_date, view.starts_local, view.part),
         "near": near,
         "place": place,
@@ -130,23 +130,26 @@ def _reason(text: str) -> str:
     return plain if len(plain) <= LONGEST_REASON else plain[: LONGEST_REASON - 1] + "…"
 
 
-def _site() -> str:
+def site() -> str:
+    """Return the name that every letter is signed with."""
     return current_app.config["SITE_NAME"]
 
 
-def _mark() -> str:
-    return f"【{_site()}】"
+def mark() -> str:
+    """Return the name as a subject begins with it."""
+    return f"【{site()}】"
 
 
-def _fill(name: str, words: dict[str, Any]) -> str:
+def fill(name: str, words: dict[str, Any]) -> str:
     """Render without the pages' context processors: there is no request here."""
     return current_app.jinja_env.get_template(f"notices/{name}").render(**words)
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a filled template that say something."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Join the template's lines without a space, as Chinese is written."""
-    return re.sub(r" {2,}", " ", "".join(_lines(text)))
+    return re.sub(r" {2,}", " ", "".join(lines_of(text)))

@@ -19,7 +19,7 @@ from booking.refs import ref
 
 @dataclass(frozen=True)
 class InAppLetter:
-    """One letter on the messages page; `appointment_ref` leads to its appointment, `text` has one fact per line."""
+    """One letter on the messages page; `appointment_ref` or `wish_ref` leads on, `text` has one fact per line."""
 
     hospital_id: int
     id: uuid.UUID
@@ -29,6 +29,7 @@ class InAppLetter:
     sent_at: datetime
     unread: bool
     appointment_ref: str | None
+    wish_ref: str | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -90,6 +91,10 @@ def kind_label(kind: str) -> str:
         "draw_lost": _("抽签结果"),
         "draw_off": _("抽签取消"),
         "code": _("验证码"),
+        "wish_joined": _("候补登记"),
+        "wish_offer": _("候补有号"),
+        "wish_missed": _("候补让号"),
+        "wish_ended": _("候补结束"),
     }.get(kind, kind)
 
 
@@ -130,7 +135,10 @@ def messages_of(account_id: int, limit: int = 50, offset: int = 0) -> list[InApp
             text=row.body or "",
             sent_at=row.sent_at or row.due_at,
             unread=row.read_at is None,
-            appointment_ref=ref(row.hospital_id, row.appointment_id) if row.appointment_id else None,
+            appointment_ref=ref(row.hospital_id, row.appointment_id)
+            if row.appointment_id and not row.wish_id
+            else None,
+            wish_ref=ref(row.hospital_id, row.wish_id) if row.wish_id else None,
         )
         for row in rows
     ]

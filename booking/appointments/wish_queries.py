@@ -1,0 +1,378 @@
+"""What people, letters and the desk see of wishes: who waits for what, where in line, and what is offered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import and_, select
+
+from booking.appointments.models import Appointment
+from booking.appointments.queries import AppointmentView, appointment
+from booking.appointments.wish_lines import line_of_session, odds_of
+from booking.appointments.wish_models import WishOffer, WishPatient
+from booking.appointments.wish_rules import Odds
+from booking.clock import db_now
+from booking.db import db
+from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Hospital, Practice
+from booking.people.models import Patient
+from booking.people.rules import mask_name
+from booking.schedule.models import ClinicSession
+from booking.schedule.wanted import LIVE_WISH, Wish, WishChoice, covers, with_practice
+
+WISH_STATUS = {
+    "waiting": "候补中",
+    "offered": "有号，等你确认",
+    "served": "已约到",
+    "ended": "已结束",
+}
+
+
+@dataclass
+class WishView:
+    """A wish with what its pages and letters say. `line` is the place in line now (from 1, 0 when it no longer waits).
+
+    The names of doctors, departments, parts, campuses and kinds are those it asks for; empty parts, campuses or kinds mean
+    any. `doctor`, `department`, `part` and `session_date` are those of the full session it was joined from. `offers` are
+    the appointments it may accept now.
+    """
+
+    hospital_id: int
+    id: uuid.UUID
+    ref: str
+    account_id: int
+    status: str
+    status_name: str
+    party: int
+    patients: list[str]
+    patient_names: list[str]
+    hospital: str
+    hospital_slug: str
+    hospital_phone: str
+    zone: str
+    session_id: uuid.UUID
+    session_date: date
+    doctor: str
+    doctor_title: str
+    doctor_slug: str
+    department: str
+    department_id: uuid.UUID
+    sensitive: bool
+    part: str
+    first_date: date
+    last_date: date
+    joined_at: datetime
+    ends_at: datetime
+    line: int
+    turns_kept: int
+    end_reason: str
+    doctors: list[str] = field(default_factory=list)
+    departments: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    campuses: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    offers: list[AppointmentView] = field(default_factory=list)
+
+    @property
+    def accept_by(self) -> datetime | None:
+        """Until when the standing offer may be accepted."""
+        return min((one.held_until for one in self.offers if one.held_until), default=None)
+
+
+def wish(hospital_id: int, wish_id: uuid.UUID) -> WishView | None:
+    """Return one wish as it stands, or None."""
+    return next(iter(_views(Wish.hospital_id == hospital_id, Wish.id == wish_id)), None)
+
+
+def wish_of_offer(hospital_id: int, appointment_id: uuid.UUID) -> WishView | None:
+    """Return the wish an offered appointment belongs to, or None."""
+    wish_id = db.session.scalar(
+        select(WishOffer.wish_id).where(
+            WishOffer.hospital_id == hospital_id, WishOffer.appointment_id == appointment_id
+        )
+    )
+    return wish(hospital_id, wish_id) if wish_id else None
+
+
+def wishes_of(account_id: int, *, ended: bool = False, limit: int = 30) -> list[WishView]:
+    """Return an account's live wishes, offers first, or (`ended`) those that are over, newest first."""
+    mine = Wish.account_id == account_id
+    if ended:
+        return _views(mine, Wish.status.not_in(LIVE_WISH), order=Wish.ended_at.desc(), limit=limit)
+    return _views(mine, Wish.status.in_(LIVE_WISH), order=(Wish.status, Wish.joined_at), limit=limit)
+
+
+def odds(view: WishView) -> Odds:
+    """Return the honest odds of a wish at its place in line, from the hospital's own history."""
+    session = db.session()
+    return odds_of(session, view.hospital_id, view.session_id, view.line, db_now(session))
+
+
+def _views(*conditions: Any, order: Any = (), limit: int = 30) -> list[WishView]:
+    rows = db.session.execute(
+        select(Wish, ClinicSession, Practice, Doctor, Department, DayPart, Hospital, Campus)
+        .join(
+            ClinicSession,
+            and_(ClinicSession.hospital_id == Wish.hospital_id, ClinicSession.id == Wish.session_id),
+        )
+        .join(Practice, with_practice())
+        .join(Doctor, and_(Doctor.hospital_id == Wish.hospital_id, Doctor.id == Practice.doctor_id))
+        .join(
+            Department,
+            and_(Department.hospital_id == Wish.hospital_id, Department.id == Practice.department_id),
+        )
+        .join(DayPart, and_(DayPart.hospital_id == Wish.hospital_id, DayPart.id == ClinicSession.day_part_id))
+        .join(Campus, and_(Campus.hospital_id == Wish.hospital_id, Campus.id == Practice.campus_id))
+        .join(Hospital, Hospital.id == Wish.hospital_id)
+        .where(*conditions)
+        .order_by(*(order if isinstance(order, tuple) else (order,)))
+        .limit(limit)
+        .execution_options(populate_existing=True)
+    ).all()
+    views = []
+    for row, clinic, practice, doctor, department, part, hospital, campus in rows:
+        people = _patients(row)
+        view = WishView(
+            hospital_id=row.hospital_id,
+            id=row.id,
+            ref=f"{row.hospital_id}-{row.id.hex}",
+            account_id=row.account_id,
+            status=row.status,
+            status_name=WISH_STATUS[row.status],
+            party=row.party,
+            patients=[mask_name(one.name) for one in people],
+            patient_names=[one.name for one in people],
+            hospital=hospital.name,
+            hospital_slug=hospital.slug,
+            hospital_phone=campus.phone or hospital.phone,
+            zone=clinic.zone,
+            session_id=clinic.id,
+            session_date=clinic.local_date,
+            doctor=doctor.name,
+            doctor_title=doctor.title,
+            doctor_slug=doctor.slug,
+            department=department.name,
+            department_id=practice.department_id,
+            sensitive=department.sensitive,
+            part=part.name,
+            first_date=row.first_date,
+            last_date=row.last_date,
+            joined_at=row.joined_at,
+            ends_at=row.ends_at,
+            line=0,
+            turns_kept=row.turns_kept,
+            end_reason=row.end_reason,
+        )
+        _name_choices(view)
+        if row.status in LIVE_WISH:
+            ahead = line_of_session(db.session(), row.hospital_id, row.session_id, before=row)
+            view.line = ahead + 1
+        if row.status == "offered":
+            view.offers = _offers(row)
+        views.append(view)
+    return views
+
+
+def _patients(row: Wish) -> Sequence[Patient]:
+    return db.session.scalars(
+        select(Patient)
+        .join(WishPatient, WishPatient.patient_id == Patient.id)
+        .where(WishPatient.hospital_id == row.hospital_id, WishPatient.wish_id == row.id)
+        .order_by(WishPatient.seat)
+    ).all()
+
+
+def _name_choices(view: WishView) -> None:
+    named = db.session.execute(
+        select(Doctor.name, Department.name, DayPart.name, Campus.name, ClinicKind.name)
+        .select_from(WishChoice)
+        .outerjoin(
+            Doctor, and_(Doctor.hospital_id == WishChoice.hospital_id, Doctor.id == WishChoice.doctor_id)
+        )
+        .outerjoin(
+            Department,
+            and_(Department.hospital_id == WishChoice.hospital_id, Department.id == WishChoice.department_id),
+        )
+        .outerjoin(
+            DayPart,
+            and_(DayPart.hospital_id == WishChoice.hospital_id, DayPart.id == WishChoice.day_part_id),
+        )
+        .outerjoin(
+            Campus, and_(Campus.hospital_id == WishChoice.hospital_id, Campus.id == WishChoice.campus_id)
+        )
+        .outerjoin(
+            ClinicKind,
+            and_(
+                ClinicKind.hospital_id == WishChoice.hospital_id, ClinicKind.id == WishChoice.clinic_kind_id
+            ),
+        )
+        .where(WishChoice.hospital_id == view.hospital_id, WishChoice.wish_id == view.id)
+        .order_by(DayPart.position, WishChoice.id)
+    )
+    lists = (view.doctors, view.departments, view.parts, view.campuses, view.kinds)
+    for names in named:
+        for into, name in zip(lists, names, strict=True):
+            if name is not None:
+                into.append(name)
+
+
+def _offers(row: Wish) -> list[AppointmentView]:
+    ids = db.session.scalars(
+        select(Appointment.id)
+        .join(
+            WishOffer,
+            and_(
+                WishOffer.hospital_id == Appointment.hospital_id,
+                WishOffer.appointment_id == Appointment.id,
+            ),
+        )
+        .where(
+            WishOffer.hospital_id == row.hospital_id,
+            WishOffer.wish_id == row.id,
+            WishOffer.round == row.round,
+            Appointment.status == "held",
+        )
+        .order_by(Appointment.starts_at, Appointment.id)
+    ).all()
+    found = (appointment(row.hospital_id, one) for one in ids)
+    return [one for one in found if one is not None]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One line of a session's waiting list as the desk sees it; names masked. `joined_at` is when they joined."""
+
+    id: uuid.UUID
+    line: int
+    status: str
+    status_name: str
+    patients: list[str]
+    joined_at: datetime
+    accept_by: datetime | None
+    turns_kept: int
+
+
+def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
+    """Return those who wait for a session, in the order in which they are asked."""
+    rows = db.session.scalars(
+        select(Wish)
+        .select_from(ClinicSession)
+        .join(Practice, with_practice())
+        .join(Wish, covers())
+        .where(
+            ClinicSession.hospital_id == hospital_id,
+            ClinicSession.id == session_id,
+            Wish.status.in_(LIVE_WISH),
+        )
+        .order_by(Wish.turn_at, Wish.id)
+        .limit(200)
+    ).all()
+    return [
+        Waiting(
+            row.id,
+            line,
+            row.status,
+            WISH_STATUS[row.status],
+            [mask_name(one.name) for one in _patients(row)],
+            row.joined_at,
+            min((one.held_until for one in _offers(row) if one.held_until), default=None)
+            if row.status == "offered"
+            else None,
+            row.turns_kept,
+        )
+        for line, row in enumerate(rows, start=1)
+    ]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What a wish may name, for the form: pairs of id and words."""
+
+    doctors: list[tuple[uuid.UUID, str]]
+    parts: list[tuple[uuid.UUID, str]]
+    campuses: list[tuple[uuid.UUID, str]]
+    dates: list[date]
+    clinic: ClinicSession
+    practice: Practice
+    doctor: Doctor
+    department: Department
+    part: DayPart
+    hospital: Hospital
+
+
+def what_to_offer(hospital_id: int, session_id: uuid.UUID, until: date) -> Offered | None:
+    """Return what the form of joining offers beside a session: the department's doctors, parts of day and campuses that
+    have sessions from today to `until`, with their dates."""
+    row = db.session.execute(
+        select(ClinicSession, Practice, Doctor, Department, DayPart, Hospital)
+        .join(Practice, with_practice())
+        .join(Doctor, and_(Doctor.hospital_id == Practice.hospital_id, Doctor.id == Practice.doctor_id))
+        .join(
+            Department,
+            and_(Department.hospital_id == Practice.hospital_id, Department.id == Practice.department_id),
+        )
+        .join(
+            DayPart,
+            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
+        )
+        .join(Hospital, Hospital.id == ClinicSession.hospital_id)
+        .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)
+    ).first()
+    if row is None:
+        return None
+    clinic, practice, doctor, department, part, hospital = row
+    near = db.session.execute(
+        select(
+            Doctor.id,
+            Doctor.name,
+            Doctor.title,
+            DayPart.id,
+            DayPart.name,
+            DayPart.position,
+            Campus.id,
+            Campus.name,
+            ClinicSession.local_date,
+        )
+        .select_from(ClinicSession)
+        .join(Practice, with_practice())
+        .join(Doctor, and_(Doctor.hospital_id == Practice.hospital_id, Doctor.id == Practice.doctor_id))
+        .join(
+            DayPart,
+            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
+        )
+        .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
+        .where(
+            ClinicSession.hospital_id == hospital_id,
+            Practice.department_id == practice.department_id,
+            Doctor.active,
+            Practice.active,
+            ClinicSession.local_date <= until,
+            ClinicSession.release_at <= db_now(db.session()),
+            ClinicSession.starts_at > db_now(db.session()),
+            ClinicSession.status.in_(("published", "running")),
+        )
+        .order_by(ClinicSession.local_date, DayPart.position)
+    ).all()
+    doctors = _unique((one[0], f"{one[1]} {one[2]}".strip()) for one in near)
+    parts = _unique((one[3], one[4]) for one in sorted(near, key=lambda one: one[5]))
+    campuses = _unique((one[6], one[7]) for one in near)
+    first = (doctor.id, f"{doctor.name} {doctor.title}".strip())
+    return Offered(
+        [first, *(one for one in doctors if one[0] != doctor.id)],
+        parts or [(part.id, part.name)],
+        campuses,
+        sorted({one[8] for one in near} | {clinic.local_date}),
+        clinic,
+        practice,
+        doctor,
+        department,
+        part,
+        hospital,
+    )
+
+
+def _unique(pairs: Iterable[tuple[uuid.UUID, str]]) -> list[tuple[uuid.UUID, str]]:
+    return list(dict(pairs).items())
