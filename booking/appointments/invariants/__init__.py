@@ -9,7 +9,8 @@ from booking.appointments.invariants.history import HISTORY
 from booking.appointments.invariants.people import PEOPLE
 from booking.appointments.invariants.places import PLACES
 from booking.appointments.invariants.shape import LIVE, PLATFORM, Invariant
+from booking.appointments.invariants.waiting import WAITING
 
-INVARIANTS = (*PLACES, *PEOPLE, *HISTORY)
+INVARIANTS = (*PLACES, *PEOPLE, *WAITING, *HISTORY)
 
 __all__ = ["INVARIANTS", "LIVE", "PLACES", "PLATFORM", "Invariant"]
