@@ -37,7 +37,7 @@ class WishView:
 
     The names of doctors, departments, parts, campuses and kinds are those it asks for; empty parts, campuses or kinds mean
     any. `doctor`, `department`, `part` and `session_date` are those of the full session it was joined from. `offers` are
-    the appointments it may accept now.
+    the appointments it may accept now; `needs_referral` when their session asks for one.
     """
 
     hospital_id: int
@@ -75,6 +75,7 @@ class WishView:
     campuses: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     offers: list[AppointmentView] = field(default_factory=list)
+    needs_referral: bool = False
 
     @property
     def accept_by(self) -> datetime | None:
@@ -171,7 +172,7 @@ def _views(*conditions: Any, order: Any = (), limit: int = 30) -> list[WishView]
             ahead = line_of_session(db.session(), row.hospital_id, row.session_id, before=row)
             view.line = ahead + 1
         if row.status == "offered":
-            view.offers = _offers(row)
+            view.offers, view.needs_referral = _offers(row)
         views.append(view)
     return views
 
@@ -219,9 +220,10 @@ def _name_choices(view: WishView) -> None:
                 into.append(name)
 
 
-def _offers(row: Wish) -> list[AppointmentView]:
-    ids = db.session.scalars(
-        select(Appointment.id)
+def _offers(row: Wish) -> tuple[list[AppointmentView], bool]:
+    """Return the appointments of a wish's present offer, and whether the session asks for a referral."""
+    rows = db.session.execute(
+        select(Appointment.id, Appointment.sold)
         .join(
             WishOffer,
             and_(
@@ -237,8 +239,9 @@ def _offers(row: Wish) -> list[AppointmentView]:
         )
         .order_by(Appointment.starts_at, Appointment.id)
     ).all()
-    found = (appointment(row.hospital_id, one) for one in ids)
-    return [one for one in found if one is not None]
+    found = (appointment(row.hospital_id, one_id) for one_id, _sold in rows)
+    referral = any((sold.get("admits") or {}).get("referral") for _id, sold in rows)
+    return [one for one in found if one is not None], referral
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
             WISH_STATUS[row.status],
             [mask_name(one.name) for one in _patients(row)],
             row.joined_at,
-            min((one.held_until for one in _offers(row) if one.held_until), default=None)
+            min((one.held_until for one in _offers(row)[0] if one.held_until), default=None)
             if row.status == "offered"
             else None,
             row.turns_kept,

@@ -27,6 +27,7 @@ from booking.web import (
     reserve,
     search,
     settings,
+    wishes,
 )
 
 BLUEPRINTS = (
@@ -44,6 +45,7 @@ BLUEPRINTS = (
     appointments.blueprint,
     change.blueprint,
     no_shows.blueprint,
+    wishes.blueprint,
     find.blueprint,
     login.blueprint,
     patients.blueprint,

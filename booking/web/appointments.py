@@ -17,6 +17,7 @@ from booking.appointments.no_show_queries import Judgement, judgement, standings
 from booking.appointments.queries import AppointmentView, next_of_account, of_account
 from booking.appointments.queries import appointment as appointment_of
 from booking.appointments.rules import NoSuchAppointment
+from booking.appointments.wish_queries import wishes_of
 from booking.errors import Refusal
 from booking.notices.calendar import appointment_ics
 from booking.notices.queries import messages_about
@@ -31,6 +32,29 @@ blueprint = Blueprint("appointments", __name__)
 TABS = (("coming", _l("待就诊")), ("past", _l("已就诊")), ("cancelled", _l("已取消")))
 ACTIVE = ("booked", "arrived", "in_visit")
 SHOWN = (*ACTIVE, "confirming", "fulfilled", "cancelled", "no_show", "excused")
+
+
+def tabs(current: str) -> list[dict[str, Any]]:
+    """Return the tabs of 我的预约, 候补中 after those to come; with how many wait."""
+    waiting = len(wishes_of(account_id() or 0))
+    shown = [
+        {
+            "name": name,
+            "text": text,
+            "url": url_for("appointments.list_appointments", tab=name),
+            "current": name == current,
+            "count": None,
+        }
+        for name, text in TABS
+    ]
+    wishes = {
+        "name": "wishes",
+        "text": _("候补中"),
+        "url": url_for("wishes.list_wishes"),
+        "current": current == "wishes",
+        "count": waiting or None,
+    }
+    return [shown[0], wishes, *shown[1:]]
 
 
 def opened(appointment: Key) -> AppointmentView | None:
@@ -69,15 +93,7 @@ def list_appointments() -> ResponseReturnValue:
     ahead = next_of_account(account_id() or 0) if tab == "coming" else None
     return render_template(
         "web/my_appointments.html",
-        tabs=[
-            {
-                "text": text,
-                "url": url_for("appointments.list_appointments", tab=name),
-                "current": name == tab,
-                "count": None,
-            }
-            for name, text in TABS
-        ],
+        tabs=tabs(tab),
         next=passes.ticket(ahead, now(), owner=True, qr=True) if ahead else None,
         rows=[passes.ticket(row, now(), owner=True) for row in rows if ahead is None or row.id != ahead.id],
         no_show=no_shows.summary(standings_of(account_id() or 0)),

@@ -16,6 +16,7 @@ from booking import clock, wording
 from booking.appointments.draw_queries import draws_of
 from booking.appointments.facts import SlotFacts, slot_facts
 from booking.appointments.rules import SlotFull
+from booking.appointments.wish_lines import line_of_session
 from booking.db import db
 from booking.directory.models import Policy
 from booking.directory.policy import current_policy
@@ -23,7 +24,15 @@ from booking.directory.queries import doctor, doctor_keys, recommended_doctors
 from booking.directory.views import DoctorCard, DoctorFilter
 from booking.errors import Refusal
 from booking.refs import Key
-from booking.schedule.queries import Day, doctor_days, doctor_sessions, next_open, next_visible
+from booking.schedule.queries import (
+    Day,
+    SessionView,
+    doctor_days,
+    doctor_sessions,
+    next_open,
+    next_visible,
+)
+from booking.schedule.waiting_rules import list_closes
 from booking.web import cards, early, held, picker
 from booking.web.cards import Card
 from booking.web.policy_words import rule_lines
@@ -82,6 +91,7 @@ def picker_values(
                 holds=held.by_slot(),
                 remind_url=url_for("releases.reminder", session=(row.hospital_id, one.id)),
                 draw=drawn.get(one.id),
+                wait=_waiting(one, policy, zone),
             )
             for one in sessions
         ],
@@ -99,6 +109,17 @@ def _draws(hospital_id: int, sessions: list[uuid.UUID]) -> dict[uuid.UUID, picke
         session_id: picker.DrawLine(url_for("draws.show", draw=(hospital_id, draw_id)), count)
         for session_id, (draw_id, count) in found.items()
     }
+
+
+def _waiting(session: SessionView, policy: Policy | None, zone: str) -> tuple[str, int]:
+    """Return where the waiting list of a full session is joined and how many are on it; nothing once it has closed."""
+    if session.status != "full" or policy is None:
+        return "", 0
+    closes = list_closes(policy.wish_ends_days_before, policy.wish_ends_time, session.local_date, zone)
+    if closes <= now():
+        return "", 0
+    name = (session.hospital_id, session.id)
+    return url_for("wishes.join", clinic=name), line_of_session(db.session(), *name)
 
 
 def _specialty(row: DoctorCard) -> str:

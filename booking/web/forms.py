@@ -14,11 +14,13 @@ from wtforms import (
     HiddenField,
     RadioField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
     ValidationError,
 )
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
+from wtforms.widgets import CheckboxInput, ListWidget
 
 from booking.errors import Refusal
 from booking.people.rules import GUARDIAN_RELATIONS, ID_TYPES, RELATIONS
@@ -128,6 +130,29 @@ class DrawForm(FlaskForm):
 class MoveForm(FlaskForm):
     request_key = HiddenField(filters=[line])
     slot = HiddenField(filters=[line])
+
+
+class CheckboxesField(SelectMultipleField):
+    """Any number of choices as checkboxes; what was not offered is refused."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+    def pre_validate(self, form: Any) -> None:
+        known: set[str] = {one.value for one in self.choices or ()}  # type: ignore[union-attr]
+        if set(self.data or ()) - known:
+            raise ValidationError(_("请从列出的选项里选"))
+
+
+class WishForm(FlaskForm):
+    request_key = HiddenField(filters=[line])
+    patients = CheckboxesField(_l("给谁候补"), validate_choice=False, validators=[needed(_l("请选择就诊人"))])
+    first = SelectField(_l("最早哪一天"), validate_choice=False)
+    last = SelectField(_l("最晚哪一天"), validate_choice=False)
+    parts = CheckboxesField(_l("哪个时段"), validate_choice=False)
+    department = BooleanField(_l("同科室的医生都可以"))
+    doctors = CheckboxesField(_l("哪位医生"), validate_choice=False)
+    campuses = CheckboxesField(_l("哪个院区"), validate_choice=False)
 
 
 REASONS = (

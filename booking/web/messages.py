@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from booking import clock, wording
-from booking.notices.queries import messages_of, unread_of
+from booking.notices.queries import InAppLetter, messages_of, unread_of
 from booking.notices.service import mark_read
 from booking.web import lists
 from booking.web.inputs import whole
@@ -31,9 +32,7 @@ def list_messages() -> ResponseReturnValue:
             "text": row.text,
             "lines": row.lines,
             "when_label": wording.moment_near(clock.local(row.sent_at, lists.HOME_ZONE), today),
-            "url": url_for("appointments.detail", appointment=row.appointment_ref)
-            if row.appointment_ref
-            else None,
+            **_leads_to(row),
             "unread": row.unread,
         }
         for row in rows[:PAGE]
@@ -45,6 +44,15 @@ def list_messages() -> ResponseReturnValue:
         pager=lists.pager(page, pages, "messages.list_messages"),
         unread=unread_of(account),
     )
+
+
+def _leads_to(row: InAppLetter) -> dict[str, str | None]:
+    """Where a letter leads, and what that is called."""
+    if row.wish_ref:
+        return {"url": url_for("wishes.wish", wish=row.wish_ref), "link": _("看候补")}
+    if row.appointment_ref:
+        return {"url": url_for("appointments.detail", appointment=row.appointment_ref), "link": _("看预约")}
+    return {"url": None, "link": None}
 
 
 @blueprint.post("/me/messages/read")

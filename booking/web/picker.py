@@ -61,6 +61,8 @@ class SessionCard:
     draw_link: str = ""
     same_dept_url: str = ""
     same_dept_count: int = 0
+    wait_url: str = ""
+    wait_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,12 @@ def session_card(
     holds: Mapping[uuid.UUID, Hold],
     remind_url: str = "",
     draw: DrawLine | None = None,
+    wait: tuple[str, int] = ("", 0),
 ) -> SessionCard:
     """Return one session with its slots, or with the reason there are none; `holds` are this browser's, by slot.
 
-    `remind_url` is the calendar entry of what opens later; `draw` is there for a session that is, or was, drawn.
+    `remind_url` is the calendar entry of what opens later; `draw` is there for a session that is, or was, drawn; `wait` is
+    where one joins the waiting list of a full session, and how many are on it.
     """
     hours = f"{wording.clock(session.starts_local)}–{wording.clock(session.ends_local)}"
     fee = f"{session.fee_name} {wording.fee(session.fee_cents)}" if session.fee_cents else ""
@@ -204,6 +208,8 @@ def session_card(
         draw_url=draw.url if draw else "",
         draw_link=_draw_link(session, now) if draw else "",
         same_dept_url=same_dept_url,
+        wait_url=wait[0],
+        wait_count=wait[1],
     )
 
 

@@ -1,0 +1,389 @@
+"""The waiting list (候补) for patients: join from a full session, my wishes, accept or decline an offer, leave."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from booking import clock, wording
+from booking.appointments.answer_offer import accept_offer, decline_offer
+from booking.appointments.wish_lines import line_of_session
+from booking.appointments.wish_queries import (
+    Offered,
+    WishView,
+    odds,
+    what_to_offer,
+    wishes_of,
+)
+from booking.appointments.wish_queries import wish as wish_of
+from booking.appointments.wish_rules import NoSuchWish
+from booking.appointments.wishes import join as join_list
+from booking.appointments.wishes import leave as leave_list
+from booking.db import db
+from booking.directory.models import Policy
+from booking.directory.policy import current_policy
+from booking.errors import NotFound, Refusal
+from booking.limits import limiter
+from booking.people.queries import patients_of
+from booking.refs import Key, parse_ref, ref
+from booking.web import cards, passes
+from booking.web.appointments import tabs
+from booking.web.forms import WishForm, offered, put_errors
+from booking.web.inputs import day, line
+from booking.web.session import account_id, actor, browser, now, signed_in
+
+blueprint = Blueprint("wishes", __name__)
+
+TONES = {"waiting": "wait", "offered": "few", "served": "ok", "ended": "off"}
+AHEAD = timedelta(days=30)
+Problem = dict[str, Any]
+
+
+@blueprint.route("/wait/<ref:clinic>", methods=["GET", "POST"])
+@signed_in
+@limiter.limit("20/minute", methods=["POST"], key_func=browser)
+def join(clinic: Key) -> ResponseReturnValue:
+    """Show what to wait for, beginning with a full session; a POST joins and leads to the place in line."""
+    offer = what_to_offer(*clinic, clock.local(now(), "Asia/Shanghai").date() + AHEAD)
+    if offer is None:
+        raise NotFound(_("没有找到这个班次，请回到医生页面重新选择。"))
+    people = {
+        str(one.id): f"{one.masked_name}（{one.relation_name}）"
+        for one in patients_of(account_id() or 0, now())
+    }
+    form = WishForm() if request.method == "POST" else WishForm(formdata=None)
+    _fill_choices(form, offer, people)
+    if request.method == "GET":
+        _start(form, offer, people)
+        return _join_page(clinic, offer, form, bool(people))
+    if not form.validate():
+        return _join_page(clinic, offer, form, bool(people)), 422
+    any_doctor = bool(form.department.data)
+    try:
+        made = join_list(
+            *clinic,
+            actor=actor(),
+            patient_ids=[int(one) for one in form.patients.data or ()],
+            first_date=day(form.first.data),
+            last_date=day(form.last.data),
+            doctor_ids=[] if any_doctor else _ids(form.doctors.data),
+            department_ids=[offer.department.id] if any_doctor else [],
+            part_ids=_ids(form.parts.data),
+            campus_ids=_ids(form.campuses.data),
+            key=form.request_key.data or None,
+        )
+    except Refusal as refusal:
+        if refusal.status == 404:
+            raise
+        problems = put_errors(form, refusal)
+        for one in problems:
+            one["more"] = _way_on(refusal, offer)
+        return _join_page(clinic, offer, form, bool(people), problems), refusal.status
+    return redirect(url_for("wishes.wish", wish=ref(made), joined=1), code=303)
+
+
+def _ids(values: Iterable[str] | None) -> list[uuid.UUID]:
+    return [uuid.UUID(one) for one in values or ()]
+
+
+def _way_on(refusal: Refusal, offer: Offered) -> dict[str, str] | None:
+    """Return the link that helps after a refusal: the wish there is, the visit there is, or the doctor's page."""
+    facts, hospital_id = refusal.facts, offer.hospital.id
+    if "wish_id" in facts:
+        return {"text": _("看我的候补"), "url": url_for("wishes.list_wishes")}
+    if "appointment_id" in facts:
+        name = ref(hospital_id, facts["appointment_id"])
+        return {"text": _("看那个预约"), "url": url_for("appointments.detail", appointment=name)}
+    return {"text": _("看这位医生的时间"), "url": _doctor_page(offer)} if refusal.status != 422 else None
+
+
+def _doctor_page(offer: Offered) -> str:
+    return cards.address(offer.doctor.slug, offer.clinic.local_date)
+
+
+def _fill_choices(form: WishForm, offer: Offered, people: dict[str, str]) -> None:
+    form.patients.choices = offered(people.items())
+    days = [(one.isoformat(), wording.day_long(one)) for one in offer.dates]
+    form.first.choices = form.last.choices = offered(days)
+    for field, pairs in (
+        (form.doctors, offer.doctors),
+        (form.parts, offer.parts),
+        (form.campuses, offer.campuses),
+    ):
+        field.choices = offered((one.hex, words) for one, words in pairs)
+    form.department.label.text = _("%(dept)s的医生都可以", dept=offer.department.name)
+
+
+def _start(form: WishForm, offer: Offered, people: dict[str, str]) -> None:
+    """What stands in the form at first: this doctor, this day, this part of day, this campus; the only patient."""
+    form.request_key.data = secrets.token_hex(16)
+    form.patients.data = list(people) if len(people) == 1 else []
+    form.first.data = form.last.data = offer.clinic.local_date.isoformat()
+    form.doctors.data = [offer.doctor.id.hex]
+    form.parts.data = [offer.clinic.day_part_id.hex]
+    form.campuses.data = [offer.practice.campus_id.hex]
+
+
+def _join_page(
+    clinic: Key, offer: Offered, form: WishForm, has_people: bool, problems: list[Problem] | None = None
+) -> str:
+    row, here = offer.clinic, url_for("wishes.join", clinic=clinic)
+    policy = current_policy(db.session(), row.hospital_id)
+    wide = request.method == "POST"
+    return render_template(
+        "web/wait.html",
+        back_url=_doctor_page(offer),
+        what=_session_words(offer),
+        ahead=line_of_session(db.session(), *clinic),
+        form=form,
+        action=here,
+        problems=problems or [],
+        no_patients=not has_people,
+        add_patient_url=url_for("patients.add", next=here),
+        several_campuses=len(offer.campuses) > 1,
+        several_doctors=len(offer.doctors) > 1,
+        rules=_rules(policy),
+        wide=wide,
+    )
+
+
+def _session_words(offer: Offered) -> dict[str, Any]:
+    row = offer.clinic
+    hours = f"{wording.clock(row.starts_local)}–{wording.clock(row.ends_local)}"
+    return {
+        "doctor": {
+            "name": offer.doctor.name,
+            "title": offer.doctor.title,
+            "surname": cards.surname(offer.doctor.name),
+            "hospital": offer.hospital.name,
+            "department": offer.department.name,
+            "url": _doctor_page(offer),
+        },
+        "when_label": f"{wording.day_long(row.local_date)} {offer.part.name} {hours}",
+    }
+
+
+def _rules(policy: Policy) -> list[str]:
+    """What happens next, each line a fact with a number from the hospital's policy."""
+    return [
+        _("候补不等于预约成功。有人退号时，按登记先后一个一个问。"),
+        _(
+            "轮到你时发短信和站内消息，号为你留 %(n)s 分钟，%(quiet_from)s 到%(quiet_to)s 不计时。",
+            n=policy.offer_minutes,
+            quiet_from=wording.clock(policy.quiet_from),
+            quiet_to=_("次日 %(at)s", at=wording.clock(policy.quiet_to))
+            if policy.quiet_to <= policy.quiet_from
+            else f" {wording.clock(policy.quiet_to)}",
+        ),
+        _("不要这个号，或没来得及确认，名次保留一次，第二次排到最后。"),
+        _(
+            "就诊前一天 %(at)s 截止，没等到会告诉你。候补不收费，随时可以退出。",
+            at=wording.clock(policy.wish_ends_time),
+        ),
+    ]
+
+
+@blueprint.get("/me/wishes")
+@signed_in
+def list_wishes() -> ResponseReturnValue:
+    """Show what the account waits for, offers first, and what has ended."""
+    mine = account_id() or 0
+    return render_template(
+        "web/wishes.html",
+        tabs=tabs("wishes"),
+        live=[_row(one) for one in wishes_of(mine)],
+        over=[_row(one) for one in wishes_of(mine, ended=True, limit=20)],
+    )
+
+
+def _row(view: WishView) -> dict[str, Any]:
+    note = _("第 %(n)s 位，等到 %(until)s", n=view.line, until=_until(view)) if view.line else _why_over(view)
+    if view.status == "offered" and view.accept_by:
+        note = _("请在%(until)s 前确认，过时让给下一位", until=_accept_by(view))
+    return {
+        "url": url_for("wishes.wish", wish=view.ref),
+        "title": _dates(view),
+        "status_label": view.status_name,
+        "tone": TONES[view.status],
+        "who": f"{_doctors(view)}·{view.department}",
+        "patients": _("、").join(view.patients),
+        "note": note,
+    }
+
+
+@blueprint.get("/me/wishes/<ref:wish>")
+@signed_in
+def wish(wish: Key) -> ResponseReturnValue:
+    """Show one wish: the offer to accept or decline, or the place in line, the odds and what happens next."""
+    return _wish_page(_own(wish), joined=bool(request.args.get("joined")))
+
+
+@blueprint.post("/me/wishes/<ref:wish>/accept")
+@signed_in
+@limiter.limit("30/minute", key_func=browser)
+def accept(wish: Key) -> ResponseReturnValue:
+    """Accept the offer that was shown; leads to the booked visit, of a pair to the list of both."""
+    view, offer = _own(wish), parse_ref(line(request.form.get("offer")))
+    _ensure_its(offer, wish)
+    referral = line(request.form.get("referral"), 120)
+    key = line(request.form.get("request_key"), 80) or None
+    try:
+        booked = accept_offer(*offer, actor=actor(), referral=referral, key=key)
+    except Refusal as refusal:
+        if refusal.status == 404:
+            raise
+        view = _own(wish)
+        text = refusal.text
+        if view.line:
+            text = (
+                _("%(what)s你仍在候补，%(line)s。", what=text, line=_ahead(view)) if not view.offers else text
+            )
+        return _wish_page(view, [{"text": text, "href": "", "more": None}]), refusal.status
+    if len(booked) > 1:
+        flash(_("两位都约好了，短信里有各自的预约码。"), "ok")
+        return redirect(url_for("appointments.list_appointments"), code=303)
+    return redirect(url_for("appointments.detail", appointment=ref(booked[0]), done="booked"), code=303)
+
+
+@blueprint.post("/me/wishes/<ref:wish>/decline")
+@signed_in
+def decline(wish: Key) -> ResponseReturnValue:
+    """Let the offer go to the next in line; a repeat changes nothing."""
+    _own(wish)
+    offer = parse_ref(line(request.form.get("offer")))
+    _ensure_its(offer, wish)
+    decline_offer(*offer, actor=actor())
+    view = _own(wish)
+    if view.line:
+        flash(_("已让给下一位。你仍在候补，%(line)s。", line=_ahead(view)), "ok")
+    return redirect(url_for("wishes.wish", wish=view.ref), code=303)
+
+
+@blueprint.post("/me/wishes/<ref:wish>/leave")
+@signed_in
+def leave(wish: Key) -> ResponseReturnValue:
+    """Leave the waiting list; a repeat changes nothing."""
+    _own(wish)
+    leave_list(*wish, actor=actor())
+    flash(_("已退出候补。"), "ok")
+    return redirect(url_for("wishes.list_wishes"), code=303)
+
+
+def _own(wish: Key) -> WishView:
+    """Return the signed-in account's wish; anybody else's is not found."""
+    view = wish_of(*wish)
+    if view is None or view.account_id != account_id():
+        raise NoSuchWish()
+    return view
+
+
+def _ensure_its(offer: Key, wish: Key) -> None:
+    if offer[0] != wish[0]:
+        raise NoSuchWish()
+
+
+def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined: bool = False) -> str:
+    policy = current_policy(db.session(), view.hospital_id)
+    live = view.status in ("waiting", "offered")
+    until = view.accept_by
+    standing = [one for one in view.offers if one.held_until and one.held_until > now()]
+    return render_template(
+        "web/wish.html",
+        back_url=url_for("wishes.list_wishes"),
+        joined=joined and view.status == "waiting",
+        status=view.status,
+        status_label=view.status_name,
+        tone=TONES[view.status],
+        live=live,
+        offers=[passes.ticket(one, now(), owner=True) for one in standing],
+        offer_ref=standing[0].ref if standing else "",
+        accept_until=_accept_by(view) if standing else "",
+        accept_left=wording.duration((until - now()).total_seconds()) if standing and until else "",
+        accept_url=url_for("wishes.accept", wish=view.ref),
+        decline_url=url_for("wishes.decline", wish=view.ref),
+        leave_url=url_for("wishes.leave", wish=view.ref) if live else "",
+        needs_referral=view.needs_referral,
+        request_key=secrets.token_hex(16),
+        keeps_turn=view.turns_kept > 0,
+        line=view.line,
+        ahead=_ahead(view) if view.line else "",
+        odds=_odds(view) if view.status == "waiting" else "",
+        facts=_facts(view),
+        over=_why_over(view) if not live else "",
+        again_url=cards.address(view.doctor_slug),
+        doctor=view.doctor,
+        rules=_rules(policy) if live and not standing else [],
+        phone=view.hospital_phone,
+        problems=problems or [],
+    )
+
+
+def _facts(view: WishView) -> list[tuple[str, str]]:
+    return [
+        (_("医生"), f"{_doctors(view)}（{view.department}）"),
+        (_("医院"), view.hospital + (f"，{_('、').join(view.campuses)}" if view.campuses else "")),
+        (_("日期"), f"{_dates(view)} {_('、').join(view.parts)}".strip()),
+        (_("就诊人"), _("、").join(view.patients) + (_("（两位一起）") if view.party > 1 else "")),
+        (_("候补到"), _until(view)),
+    ]
+
+
+def _odds(view: WishView) -> str:
+    """The honest odds: counted from the hospital's own history, or that they are not known."""
+    found = odds(view)
+    if not found.is_known:
+        return _("还没有足够的记录，说不准")
+    return _(
+        "过去半年排在差不多位置的 %(known)s 人里，%(served)s 人等到了",
+        known=found.known,
+        served=found.served,
+    )
+
+
+def _ahead(view: WishView) -> str:
+    ahead = view.line - 1
+    return _("前面还有 %(n)s 人", n=ahead) if ahead > 0 else _("排在最前面")
+
+
+def _doctors(view: WishView) -> str:
+    if view.departments and not view.doctors:
+        return _("全科室的医生")
+    return _("、").join(view.doctors)
+
+
+def _dates(view: WishView) -> str:
+    if view.first_date == view.last_date:
+        return wording.day_long(view.first_date)
+    first, last = wording.day_short(view.first_date), wording.day_short(view.last_date)
+    return _("%(first)s到 %(last)s", first=first, last=last)
+
+
+def _until(view: WishView) -> str:
+    return wording.moment(clock.local(view.ends_at, view.zone))
+
+
+def _accept_by(view: WishView) -> str:
+    """Return 「今天 10:12」 with the blank that stands before a digit."""
+    at = view.accept_by or now()
+    said = wording.moment_near(clock.local(at, view.zone), _today(view))
+    return f" {said}" if said[:1].isdigit() else said
+
+
+def _today(view: WishView) -> date:
+    return clock.local(now(), view.zone).date()
+
+
+def _why_over(view: WishView) -> str:
+    return {
+        "accepted": _("已约到，见我的预约"),
+        "booked": _("已经约到了，候补自动结束"),
+        "left": _("你退出了候补"),
+        "rule": _("已到截止时间，没有等到号"),
+    }.get(view.end_reason, _("候补已结束"))
