@@ -301,8 +301,16 @@ def _ensure_full(session: Session, clinic: ClinicSession, now: datetime) -> None
         )
         .limit(1)
     )
-    if clinic.release_at > now:
-        raise NotFull("这个班次还没有放号，放号后约满了才需要候补。")
+    later = select(Place.id).where(
+        Place.hospital_id == clinic.hospital_id,
+        Place.session_id == clinic.id,
+        Place.open.is_(True),
+        Place.appointment_id.is_(None),
+        Place.channel == "web",
+        Place.opens_at > now,
+    )
+    if clinic.release_at > now or session.scalar(later.limit(1)) is not None:
+        raise NotFull("这个班次还有号没有放出来，放完约满了才需要候补。")
     if free is not None:
         raise NotFull(session_id=clinic.id)
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
-from booking.desk import appointments, day, draws, mine, no_shows, sessions, sign_in, stops, templates, week
+from booking.desk import (
+    appointments,
+    day,
+    draws,
+    mine,
+    no_shows,
+    sessions,
+    sign_in,
+    stops,
+    templates,
+    waiting,
+    week,
+)
 from booking.desk.frame import dress
 
 
@@ -12,6 +24,18 @@ def register_desk(app: Flask) -> None:
     """Attach this door's blueprints to the application."""
     desk = Blueprint("desk", __name__, url_prefix="/staff")
     dress(desk)
-    for room in (draws, sign_in, week, sessions, stops, templates, day, appointments, no_shows, mine):
+    for room in (
+        draws,
+        sign_in,
+        week,
+        sessions,
+        stops,
+        templates,
+        day,
+        appointments,
+        no_shows,
+        mine,
+        waiting,
+    ):
         desk.register_blueprint(room.blueprint)
     app.register_blueprint(desk)

@@ -10,6 +10,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from booking.appointments.wish_lines import line_of_session
+from booking.db import db
 from booking.desk import editor, labels
 from booking.desk.editor import Panel
 from booking.desk.forms import NewSessionForm, SessionForm, offered, read_date
@@ -145,7 +147,10 @@ def _back(kept: str | None, otherwise: str) -> str:
 
 def _page(panel: Panel, problems: list[dict[str, Any]] | None = None) -> str:
     row_id = panel.view["id"]
-    day_url = ""
+    day_url = waiting_url = ""
+    waiting = line_of_session(db.session(), hospital_id(), uuid.UUID(row_id)) if row_id else 0
+    if waiting:
+        waiting_url = url_for("desk.waiting.waiting", session_id=row_id)
     if row_id and can("read_day"):
         day_url = url_for("desk.day.day", date=panel.view["date"], session=row_id)
     return render_template(
@@ -155,5 +160,7 @@ def _page(panel: Panel, problems: list[dict[str, Any]] | None = None) -> str:
         problems=problems or [],
         back_url=panel.view["cancel_url"],
         day_url=day_url,
+        waiting_url=waiting_url,
+        waiting=waiting,
         last_change=panel.view["last_change"],
     )

@@ -46,6 +46,7 @@ MATRIX = {
     ("desk.appointments.move", "GET"): "-y-y",
     ("desk.appointments.move", "POST"): "-y-y",
     ("desk.mine.mine", "GET"): "yyyy",
+    ("desk.waiting.waiting", "GET"): "yy-y",
 }
 OPEN = {"desk.sign_in.login", "desk.sign_in.logout", "desk.sign_in.start"}
 PAST_THE_GATE = {200, 303, 404, 422}

@@ -1,0 +1,193 @@
+"""The waiting list over the patient pages: from the full session to the accepted offer; and the desk's list."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from booking.appointments.models import Appointment
+from booking.appointments.offers import offer_places
+from booking.clock import local
+from booking.db import db
+from booking.notices.service import send_due
+from booking.refs import ref
+from booking.schedule.wanted import Wish
+from tests import factory
+from tests.doors.desk_people import seat, text_of
+from tests.doors.visitor import Visitor, hidden, title
+from tests.verbs.test_wishes import full, give_back, wait
+
+
+@pytest.fixture(autouse=True)
+def by_day(now):
+    here = local(now(), "Asia/Shanghai")
+    now.at(here.replace(hour=9, minute=30, second=0) + timedelta(days=1))
+
+
+@pytest.fixture
+def at(app):
+    with app.app_context():
+        return factory.clinic()
+
+
+@pytest.fixture
+def sold_out(app, at):
+    with app.app_context():
+        return full(at, places=2)
+
+
+@pytest.fixture
+def person(app):
+    with app.app_context():
+        return factory.person()
+
+
+@pytest.fixture
+def visitor(app, person):
+    visitor = Visitor(app)
+    visitor.sign_in(person.account.phone)
+    return visitor
+
+
+def day_of(at, opened):
+    return f"/d/{at.doctor.slug}?date={opened.session.local_date.isoformat()}"
+
+
+def words(answer):
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+def join(visitor, page, person, **more):
+    where = re.search(r'action="(/wait/[^"]+)"', page.text)[1]
+    fields = {
+        "patients": str(person.patient.id),
+        "request_key": hidden(page, "request_key"),
+        "first": re.search(r'name="first".*?<option selected value="([^"]+)"', page.text, re.DOTALL)[1],
+        "last": re.search(r'name="last".*?<option selected value="([^"]+)"', page.text, re.DOTALL)[1],
+        "doctors": re.findall(r'<input checked[^>]*name="doctors"[^>]*value="(\w+)"', page.text),
+    }
+    return visitor.post(where, fields | more)
+
+
+def test_a_full_session_offers_the_waiting_list_and_leads_through_to_the_place_in_line(
+    app, at, sold_out, person, visitor
+):
+    opened, _ = sold_out
+    with app.app_context():
+        wait(at, opened)
+    shown = visitor.get(day_of(at, opened))
+    assert "候补这个班次" in shown.text and "现在有 1 人在等" in words(shown)
+    page = visitor.get(re.search(r'href="(/wait/[^"]+)"', shown.text)[1])
+    assert "前面有 1 人在等" in words(page) and "候补不等于预约成功" in page.text
+    joined = visitor.follow(join(visitor, page, person))
+    assert title(joined).startswith("已登记候补") and "排第 2 位" in joined.text
+    assert "还没有足够的记录" in joined.text
+    listed = visitor.get("/me/wishes")
+    assert "第 2 位" in listed.text and "候补中 1" in words(listed)
+    with app.app_context():
+        assert (
+            db.session.scalars(select(Wish.account_id).order_by(Wish.joined_at.desc())).first() == person.id
+        )
+
+
+def test_a_stranger_signs_in_first_and_nothing_else_changes(app, sold_out):
+    opened, _ = sold_out
+    stranger = Visitor(app)
+    answer = stranger.get(f"/wait/{ref(opened.session)}")
+    assert answer.status_code in (302, 303) and "/login" in answer.headers["Location"]
+    assert stranger.get("/me/wishes").status_code in (302, 303)
+
+
+def test_what_is_wrong_is_said_and_what_was_chosen_stays(app, at, sold_out, person, visitor):
+    opened, _ = sold_out
+    page = visitor.get(f"/wait/{ref(opened.session)}")
+    nobody = join(visitor, page, person, patients=[])
+    assert nobody.status_code == 422 and "请选择就诊人" in nobody.text and title(nobody).startswith("错误")
+    backwards = join(visitor, page, person, last="2026-01-01")
+    assert backwards.status_code == 422
+    foreign = join(visitor, page, person, doctors="0" * 32)
+    assert foreign.status_code == 422
+    with app.app_context():
+        assert not db.session.scalars(select(Wish)).all()
+
+
+def test_a_session_with_a_free_place_sends_back_to_its_times(app, at, person, visitor):
+    with app.app_context():
+        opened = factory.open_session(at)
+    assert "/wait/" not in visitor.get(day_of(at, opened)).text
+    page = visitor.get(f"/wait/{ref(opened.session)}")
+    refused = join(visitor, page, person)
+    assert refused.status_code == 409 and "还有号" in refused.text and day_of(at, opened)[:20] in refused.text
+
+
+def test_an_offer_is_told_shown_and_accepted_in_one_tap(app, at, sold_out, person, visitor):
+    opened, rows = sold_out
+    with app.app_context():
+        _, wish = wait(at, opened, person)
+        give_back(at, rows)
+        offer_places()
+        send_due()
+    told = visitor.get("/me/messages")
+    page = visitor.get(re.search(r'href="(/me/wishes/[^"]+)"', told.text)[1])
+    assert title(page).startswith("有号了") and "为你留到" in page.text and "今天 10:" in page.text
+    fields = {"offer": hidden(page, "offer"), "request_key": hidden(page, "request_key")}
+    done = visitor.post(f"/me/wishes/{ref(wish)}/accept", fields)
+    assert "预约成功" in visitor.follow(done).text
+    again = visitor.post(f"/me/wishes/{ref(wish)}/accept", fields)
+    assert again.status_code == 303 and again.headers["Location"] == done.headers["Location"]
+    with app.app_context():
+        assert db.session.get(Appointment, (at.id, rows[0][1].id)).status == "cancelled"
+    assert "已约到" in visitor.get("/me/wishes").text
+
+
+def test_an_offer_declined_or_run_out_says_what_is_left(app, at, sold_out, person, visitor, now):
+    opened, rows = sold_out
+    with app.app_context():
+        _, wish = wait(at, opened, person)
+        wait(at, opened)
+        give_back(at, rows)
+        offer_places()
+    page = visitor.get(f"/me/wishes/{ref(wish)}")
+    fields = {"offer": hidden(page, "offer")}
+    now.shift(minutes=61)
+    late = visitor.post(f"/me/wishes/{ref(wish)}/accept", fields)
+    assert late.status_code == 410 and "已让给下一位" in late.text and "你仍在候补" in late.text
+    with app.app_context():
+        give_back(at, rows, 1)
+        offer_places()
+    page = visitor.get(f"/me/wishes/{ref(wish)}")
+    declined = visitor.post(f"/me/wishes/{ref(wish)}/decline", offer=hidden(page, "offer"))
+    assert "已让给下一位" in visitor.follow(declined).text
+
+
+def test_leaving_and_somebody_elses_wish(app, at, sold_out, person, visitor):
+    opened, _ = sold_out
+    with app.app_context():
+        _, mine = wait(at, opened, person)
+        _, other = wait(at, opened)
+    assert visitor.get(f"/me/wishes/{ref(other)}").status_code == 404
+    assert visitor.post(f"/me/wishes/{ref(other)}/leave").status_code == 404
+    left = visitor.follow(visitor.post(f"/me/wishes/{ref(mine)}/leave"))
+    assert "已退出候补" in left.text and "你退出了候补" in left.text
+
+
+def test_the_desk_sees_how_many_wait_and_in_which_order(app, at, sold_out):
+    opened, rows = sold_out
+    with app.app_context():
+        desk = seat(app, at, "desk")
+        empty = text_of(desk.get(f"/staff/sessions/{opened.id}/waiting"))
+        assert "没有人在候补" in empty
+        wait(at, opened, factory.person("周小满"))
+        wait(at, opened, factory.person("赵一鸣"))
+        give_back(at, rows)
+        offer_places()
+        shown = text_of(desk.get(f"/staff/sessions/{opened.id}/waiting"))
+        assert shown.index("周*满") < shown.index("赵*鸣") and "有号，等你确认" in shown
+        assert "周小满" not in shown
+        assert "2 人在等" in text_of(desk.get(f"/staff/sessions/{opened.id}"))
+        other = seat(app, factory.clinic(), "desk")
+        assert other.get(f"/staff/sessions/{opened.id}/waiting").status_code == 404
