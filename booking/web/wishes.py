@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments.answer_offer import accept_offer, decline_offer
+from booking.appointments.queries import AppointmentView
 from booking.appointments.wish_lines import line_of_session
 from booking.appointments.wish_queries import (
     Offered,
@@ -205,7 +206,7 @@ def list_wishes() -> ResponseReturnValue:
 
 def _row(view: WishView) -> dict[str, Any]:
     note = _("第 %(n)s 位，等到 %(until)s", n=view.line, until=_until(view)) if view.line else _why_over(view)
-    if view.status == "offered" and view.accept_by:
+    if _standing(view):
         note = _("请在%(until)s 前确认，过时让给下一位", until=_accept_by(view))
     return {
         "url": url_for("wishes.wish", wish=view.ref),
@@ -239,12 +240,9 @@ def accept(wish: Key) -> ResponseReturnValue:
     except Refusal as refusal:
         if refusal.status == 404:
             raise
-        view = _own(wish)
-        text = refusal.text
-        if view.line:
-            text = (
-                _("%(what)s你仍在候补，%(line)s。", what=text, line=_ahead(view)) if not view.offers else text
-            )
+        view, text = _own(wish), refusal.text
+        if view.line and not _standing(view):
+            text = _("%(what)s你仍在候补，%(line)s。", what=text, line=_ahead(view))
         return _wish_page(view, [{"text": text, "href": "", "more": None}]), refusal.status
     if len(booked) > 1:
         flash(_("两位都约好了，短信里有各自的预约码。"), "ok")
@@ -293,7 +291,7 @@ def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined:
     policy = current_policy(db.session(), view.hospital_id)
     live = view.status in ("waiting", "offered")
     until = view.accept_by
-    standing = [one for one in view.offers if one.held_until and one.held_until > now()]
+    standing = _standing(view)
     return render_template(
         "web/wish.html",
         back_url=url_for("wishes.list_wishes"),
@@ -323,6 +321,11 @@ def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined:
         phone=view.hospital_phone,
         problems=problems or [],
     )
+
+
+def _standing(view: WishView) -> list[AppointmentView]:
+    """Return the offers that may still be accepted; one that has run out may not have been tidied away yet."""
+    return [one for one in view.offers if one.held_until and one.held_until > now()]
 
 
 def _facts(view: WishView) -> list[tuple[str, str]]:
