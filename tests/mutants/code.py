@@ -164,7 +164,7 @@ CODE = (
         "a hold belongs to its browser or account",
         "R7",
         RESERVE,
-        (("    if row is None or not theirs:\n", "    if row is None:\n"),),
+        (("    if row is None or not theirs or ", "    if row is None or "),),
         (HOLD + "test_somebody_elses_hold_does_not_exist",),
     ),
     Mutant(

@@ -18,6 +18,9 @@ RACES = "tests/races/test_races.py::"
 NO_SHOW = "tests/verbs/test_no_show.py::"
 LIMITS = "tests/verbs/test_limits.py::"
 KNOWN = "tests/races/test_known_patients.py::"
+WISHES = "tests/verbs/test_wishes.py::"
+WISH_RACES = "tests/races/test_wishes.py::"
+WAITING = "tests/faults/test_waiting_guards_removed.py::"
 MODEL = "tests/model/test_model.py::test_the_product_does_what_the_model_does"
 
 
@@ -284,10 +287,53 @@ INVARIANTS = (
             MODEL,
         ),
     ),
-    Invariant("R21", "A freed place with a waiting wish is offered to one at a time.", (), "", (), "offers"),
-    Invariant("R22", "An offered place is not bookable by others.", (), "", (), "offers"),
-    Invariant("R23", "Offers follow the order of joining.", (), "", (), "offers"),
-    Invariant("R24", "No offer after closing, to an ended wish or to somebody served.", (), "", (), "offers"),
+    Invariant(
+        "R21",
+        "A freed place with a waiting wish is offered to one at a time and ends accepted once or back in the pool.",
+        ("uq_one_live_offer_per_wish_and_patient", "uq_one_offer_per_appointment"),
+        "the transaction that frees a place lets it rest; one worker at a time asks in a hospital",
+        (
+            WAITING + "test_r21_two_live_offers_to_one_patient_of_a_wish",
+            WAITING + "test_r21_a_freed_place_sold_before_the_list_was_asked",
+            WAITING + "test_r21_half_of_a_pairs_offer_left_standing",
+            WISH_RACES + "test_a_cancel_storm_with_fifty_wishes",
+            WISH_RACES + "test_accept_decline_and_leave_at_once_have_one_outcome",
+        ),
+    ),
+    Invariant(
+        "R22",
+        "An offered place is not bookable by others.",
+        ("uq_one_active_appointment_per_place",),
+        "an offer is an appointment that holds the place; it is no hold of a browser",
+        (
+            WISHES + "test_an_offer_is_nobody_elses_and_no_ordinary_hold",
+            WISH_RACES + "test_a_cancel_storm_with_fifty_wishes",
+        ),
+    ),
+    Invariant(
+        "R23",
+        "Offers follow the order of joining.",
+        (),
+        "asked in order by one worker at a time, only those who had joined when the place came back",
+        (
+            WISHES + "test_a_freed_place_is_kept_back_and_offered_to_the_first_in_line",
+            WISH_RACES + "test_many_offerers_make_each_offer_once_and_in_the_order_of_joining",
+            WISH_RACES + "test_a_cancel_storm_with_fifty_wishes",
+        ),
+    ),
+    Invariant(
+        "R24",
+        "No offer after closing, to an ended wish or to somebody served.",
+        ("uq_one_live_wish_per_patient_and_session", "ck_wish_ended_says_when"),
+        "asked of the rows under the wish's lock; accepting asks every rule again",
+        (
+            WAITING + "test_r24_one_patient_waits_twice_for_a_session",
+            WISHES + "test_a_place_that_waits_when_its_list_closes_is_not_offered_any_more",
+            WISHES + "test_who_has_booked_meanwhile_is_not_offered_anything",
+            WISHES + "test_leaving_gives_the_offer_to_the_next",
+            WISH_RACES + "test_accept_and_expiry_have_one_winner",
+        ),
+    ),
     Invariant(
         "R25",
         "Queue numbers are unique in a session and day and never given again.",

@@ -5,5 +5,6 @@ from __future__ import annotations
 from tests.mutants.code import CODE
 from tests.mutants.later import LATER
 from tests.mutants.schema import SCHEMA
+from tests.mutants.waiting import WAITING
 
-MUTANTS = SCHEMA + CODE + LATER
+MUTANTS = SCHEMA + CODE + LATER + WAITING

@@ -385,6 +385,18 @@ def test_after_the_list_has_closed_a_place_is_free_at_once(now):
     assert local(sms.due_at, "Asia/Shanghai").time() == time(7)
 
 
+def test_a_place_that_waits_when_its_list_closes_is_not_offered_any_more(now):
+    at = factory.clinic()
+    opened, rows = full(at)
+    _, wish = wait(at, opened, last_date=opened.session.local_date + timedelta(days=3))
+    closes = wish.ends_at - timedelta(days=3)
+    now.at(closes - timedelta(minutes=1))
+    given = give_back(at, rows)
+    assert place_of(given).rests_until > closes + timedelta(seconds=30) or place_of(given).rests_until > now()
+    now.at(closes + timedelta(seconds=1))
+    assert offer_places() == 0 and fresh(wish).status == "waiting"
+
+
 @pytest.mark.parametrize("how", ["move", "expired hold", "released hold"])
 def test_every_way_a_place_comes_back_asks_the_list(now, how):
     at = factory.clinic(policy={"per_day": 9, "per_department_day": 9})

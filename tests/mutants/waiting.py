@@ -1,0 +1,95 @@
+"""Mutants of the waiting list: who is asked about a freed place, in which order, until when, and both of a pair or none."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+PLACES = "booking/appointments/places.py"
+ELIGIBLE = "booking/appointments/eligible.py"
+OFFERS = "booking/appointments/offers.py"
+ANSWER = "booking/appointments/answer_offer.py"
+RESERVE = "booking/appointments/reserve.py"
+
+WISHES = "tests/verbs/test_wishes.py::"
+
+WAITING = (
+    Mutant(
+        "freed-place-sold-unasked",
+        "a freed place that somebody waits for rests until the list was asked",
+        "R21",
+        PLACES,
+        (
+            (
+                "    if not keep_back_if_wanted(session, hospital_id, [place_id], asked=asked) and asked:\n",
+                "    if asked:\n",
+            ),
+        ),
+        (WISHES + "test_a_freed_place_is_kept_back_and_offered_to_the_first_in_line",),
+    ),
+    Mutant(
+        "late-joiner-is-asked",
+        "only those who had joined when a place came back are asked about it",
+        "R23",
+        ELIGIBLE,
+        (("            Wish.joined_at <= place.freed_at,\n", ""),),
+        (WISHES + "test_a_place_nobody_can_use_comes_back_at_a_minute_of_the_window",),
+    ),
+    Mutant(
+        "newest-wish-first",
+        "the list is asked in the order of joining",
+        "R23",
+        ELIGIBLE,
+        (("        .order_by(Wish.turn_at, Wish.id)\n", "        .order_by(Wish.turn_at.desc())\n"),),
+        (WISHES + "test_a_freed_place_is_kept_back_and_offered_to_the_first_in_line",),
+    ),
+    Mutant(
+        "asked-again-about-one-place",
+        "nobody is asked twice about a place in one chain of offers",
+        "R21",
+        ELIGIBLE,
+        (
+            (
+                "        and_(WishOffer.place_id == place.id, WishOffer.made_at >= place.freed_at),\n",
+                "",
+            ),
+        ),
+        (WISHES + "test_an_offer_that_runs_out_goes_to_the_next_and_keeps_the_turn_once",),
+    ),
+    Mutant(
+        "offer-accepted-after-its-end",
+        "an offer is accepted only until accept_by, by the database's clock",
+        "R14, R24",
+        ANSWER,
+        ((" and row.held_until > now for row in rows)", " for row in rows)"),),
+        (WISHES + "test_an_offer_that_runs_out_goes_to_the_next_and_keeps_the_turn_once",),
+    ),
+    Mutant(
+        "half-a-pair-books",
+        "of a pair both are booked or none",
+        "R21",
+        ANSWER,
+        (
+            (
+                "        for row in rows:\n            _book(",
+                "        for row in rows[:1]:\n            _book(",
+            ),
+        ),
+        (WISHES + "test_a_pair_gets_two_places_of_one_session_or_none",),
+    ),
+    Mutant(
+        "offer-used-as-a-hold",
+        "an offer is accepted or declined, for its own patient; it is no hold",
+        "R22",
+        RESERVE,
+        ((' or (row.kind == "offer" and row.status in ("held", "expired"))', ""),),
+        (WISHES + "test_an_offer_is_nobody_elses_and_no_ordinary_hold",),
+    ),
+    Mutant(
+        "offer-after-the-list-closed",
+        "no place is offered once its list has closed or its slot is about to",
+        "R24",
+        OFFERS,
+        (("    return facts if now < closes and ", "    return facts if True or "),),
+        (WISHES + "test_a_place_that_waits_when_its_list_closes_is_not_offered_any_more",),
+    ),
+)
