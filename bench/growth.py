@@ -156,7 +156,11 @@ def _grown(places: int, url: str) -> Grown:
 
 
 def fill(connection: psycopg.Connection[Any], hospital: int, places: int) -> None:
-    """Add sessions, slots and `places` places to a hospital: the doctors who are there get a past, others a past and a future."""
+    """Add sessions, slots and `places` places to a hospital: the doctors who are there get a past, others a past and a future.
+
+    The others work in departments of their own, sixteen in each: a page that names the doctors of one department must
+    not show more of them because the hospital has grown.
+    """
     sessions = places // (SLOTS * PLACES)
     if sessions < 1:
         return
@@ -171,7 +175,15 @@ def fill(connection: psycopg.Connection[Any], hospital: int, places: int) -> Non
     connection.execute(
         f"{_copied('doctor', grown)} FROM generate_series(1, {more}) n, (SELECT * FROM doctor {first}) t"
     )
-    grown = {"id": "md5('p' || n)::uuid", "doctor_id": "md5('d' || n)::uuid"}
+    grown = {"id": "md5('k' || n)::uuid", "name": "'科' || n"}
+    connection.execute(
+        f"{_copied('department', grown)} FROM generate_series(0, {more // 16}) n, (SELECT * FROM department {first}) t"
+    )
+    grown = {
+        "id": "md5('p' || n)::uuid",
+        "doctor_id": "md5('d' || n)::uuid",
+        "department_id": "md5('k' || n / 16)::uuid",
+    }
     connection.execute(
         f"{_copied('practice', grown)} FROM generate_series(1, {more}) n, (SELECT * FROM practice {first}) t"
     )
