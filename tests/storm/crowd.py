@@ -15,6 +15,7 @@ from tests.storm.town import Browser, SlotOf, Town
 from tests.storm.wire import Wire
 
 LANES = 24
+TRIES = 4
 MOST_VISITS = 2
 """So many visits a browser keeps; one with more begins by cancelling."""
 
@@ -71,7 +72,7 @@ class Crowd:
         return name if result == OK else ""
 
     async def _confirm(self, wire: Wire, who: Browser, name: str, slot: SlotOf, complaint: str = "") -> bool:
-        key = secrets.token_hex(12)
+        who.key = key = secrets.token_hex(12)
         raw = who.post(
             f"/book/{name}", request_key=key, patient=str(who.patient), complaint=complaint, reminders="y"
         )
@@ -102,8 +103,19 @@ class Crowd:
             self.doubled(who, slot, one, two)
         else:
             name = await self._hold(wire, who, slot)
-        if name:
-            await self._confirm(wire, who, name, slot)
+        if name and await self._confirm(wire, who, name, slot) and step.luck > 0.95:
+            await self._misuse(wire, who, name)
+
+    async def _misuse(self, wire: Wire, who: Browser, name: str) -> None:
+        """Send the key of the last confirmation with another body: 422, and nothing happens."""
+        form = {
+            "request_key": who.key,
+            "patient": str(who.patient),
+            "complaint": "另一个问题",
+            "reminders": "y",
+        }
+        raw = who.post(f"/book/{name}", **form)
+        await self.ask.one(wire, who, "misuse", raw, asking.confirmed, of=name, key=who.key)
 
     def doubled(self, who: Browser, slot: SlotOf, one: str, two: str) -> None:
         """Write down what the two halves of a double click were answered."""
@@ -148,12 +160,17 @@ class Crowd:
                 person.busy = False
 
     async def _crowd(self, step: Step, who: Browser, wire: Wire, second: Wire) -> None:
-        slot = self._slot(step, who, hot=True)
-        name = await self._hold(wire, who, slot)
-        if name and step.luck < 0.5 and len(who.mine) < MOST_VISITS:
-            await self._confirm(wire, who, name, slot)
-        elif name:
-            await self._release(wire, who, name)
+        """Want one of the few, press again while it is full, take it when it is not."""
+        hot = self.town.hot
+        for press in range(TRIES):
+            slot = hot[(step.slot + press * (step.other % 3)) % len(hot)]
+            name = await self._hold(wire, who, slot)
+            if name and step.luck < 0.6 and len(who.mine) < MOST_VISITS:
+                await self._confirm(wire, who, name, slot)
+                return
+            if name:
+                await self._release(wire, who, name)
+                return
 
     async def _stranger(self, step: Step, who: Browser, wire: Wire, _second: Wire) -> None:
         slot = self._slot(step, who)

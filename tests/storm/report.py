@@ -31,6 +31,10 @@ class Story:
     """(second, kind, what was done)."""
     rush: Rush | None = None
     violations: list[Violation] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)
+    """CPU seconds of the web, PostgreSQL, worker and beat, and the storm itself."""
+    others: float = 0.0
+    """What others took of the machine meanwhile, as a share of it."""
 
     def passed(self, history: History, seen: Seen) -> bool:
         return not (
@@ -95,6 +99,14 @@ def _page(story: Story, history: History, seen: Seen) -> list[str]:
         f"| looks of the observer, violations it saw | {seen.looks:,}, {len(seen.violations)} |",
         f"| waits p50, p99 (answers without a fault) | {_share(took, 0.5) * 1000:.0f} ms, {_share(took, 0.99) * 1000:.0f} ms |",
     ]
+    if story.cpu:
+        each = ", ".join(
+            f"{name} {used / max(1, counts['all']) * 1000:.2f}" for name, used in story.cpu.items()
+        )
+        lines += [
+            f"| CPU ms per operation | {each} |",
+            f"| of the machine, others took | {story.others:.0%} |",
+        ]
     if story.rush:
         rush = story.rush
         lines += [

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import running
 from booking import clock
 from booking.db import db
 from tests.faults.unguarded import without_references_and_checks, without_unique
@@ -153,6 +154,7 @@ class Run:
         self.desk = Desk(
             self.town, self.ask, self.world.port, plan.orders(wanted.seed, wanted.seconds), self.story.began
         )
+        before, busy = self.world.cpu(), running._busy()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.crowd.run())
             desk = group.create_task(self.desk.run())
@@ -161,6 +163,9 @@ class Run:
             await self._until_the_end()
             self.crowd.stopping = self.desk.stopping = True
             await desk
+        self.story.cpu = {name: used - before[name] for name, used in self.world.cpu().items()}
+        machine = (time.time() - self.story.began) * running.CORES
+        self.story.others = max(0.0, (running._busy() - busy - sum(self.story.cpu.values())) / machine)
         for switch in self.world.switches.iterdir():
             switch.unlink(missing_ok=True)
         await self.ask.resolve(Wire(self.world.port, seconds=30))

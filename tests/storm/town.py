@@ -83,6 +83,7 @@ class Browser:
     patient: int = 0
     hospital: int = 0
     busy: bool = False
+    key: str = ""
     mine: list[dict[str, Any]] = field(default_factory=list)
 
     def post(self, path: str, **form: str) -> bytes:
@@ -133,7 +134,7 @@ def build(
                 for day in range(days):
                     made = _session(at, today, day, places=1 + (which + day) % 4)
                     sessions.append(made)
-                    if which == 0:
+                    if which == 0 and day in (1, 2):
                         hot += made.slots[:2]
             if number == 0:
                 at = factory.another_doctor(first, "沈放号")

@@ -44,6 +44,8 @@ class World:
         self.url = self.redis = ""
         self.port = 0
         self.web: subprocess.Popen[bytes] | None = None
+        self.engine_room: list[int] = []
+        self.lost_cpu = 0.0
         self.app: Flask
 
     def open(self) -> None:
@@ -99,10 +101,24 @@ class World:
         )
         if self.redis:
             quiet = {**env, "FAILPOINTS": ""}
-            for name in ("worker", "beat"):
+            for name in ("worker", "beat"):  # what sends letters stands back while people book
                 extra = ["--concurrency", "1"] if name == "worker" else []
                 words = ["nice", "-n", "10", *running.python("celery", "-A", "worker.app", name, *extra)]
-                self.stack.enter_context(running.program(words, quiet, self.folder / f"{name}.log"))
+                started = running.program(words, quiet, self.folder / f"{name}.log")
+                self.engine_room.append(self.stack.enter_context(started).pid)
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds used so far by each part; those of a PostgreSQL that was crashed are counted."""
+        assert self.web is not None
+        used = {"web": running.cpu_of([self.web.pid]), "storm": running._own()}
+        if self.engine_room:
+            used["worker and beat"] = running.cpu_of(self.engine_room)
+        if self.postgresql is not None:
+            used["PostgreSQL"] = self.lost_cpu + running.cpu_of([self._postmaster()])
+        return used
+
+    def _postmaster(self) -> int:
+        return int((self.folder / "pg" / "postmaster.pid").read_text().split()[0])
 
     # --- what goes wrong ---
 
@@ -119,7 +135,8 @@ class World:
 
     def crash_the_database(self, seconds: float) -> str:
         """Stop PostgreSQL as `pg_ctl stop -m immediate` does (no checkpoint, recovery at the start) and start it again."""
-        pid = int((self.folder / "pg" / "postmaster.pid").read_text().split()[0])
+        pid = self._postmaster()
+        self.lost_cpu += running.cpu_of([pid])
         os.kill(pid, signal.SIGQUIT)
         end = time.monotonic() + 20
         while time.monotonic() < end and Path(f"/proc/{pid}").exists():
