@@ -32,7 +32,7 @@ bench: tools ## measure the hot paths next to their floors, in one run
 bench-growth: tools ## CPU of a booking and a page at 1 000, 100 000 and 10 000 000 places (10 GB of disk for a while)
 	@exec $(PY) -m bench.growth
 
-storm: tools ## prove under kill -9 and crashes that no place is sold twice (docs/storm.md; 8 minutes)
+storm: tools ## prove under kill -9 and crashes that no place is sold twice (docs/storm.md; under 10 minutes)
 	@exec $(PY) -m tests.storm
 
 rush: tools ## a release with 5 000 machines beside 200 patients, on a real server (under two minutes)

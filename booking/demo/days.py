@@ -33,6 +33,7 @@ from booking.outbox import Letter, Message
 from booking.people.models import Patient
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.staff.rules import SYSTEM, Actor
+from booking.staff.trail import record
 
 SOUGHT = {"主任医师": 0.85, "副主任医师": 0.7, "主治医师": 0.5, "住院医师": 0.32}
 FULL_CHANCE = 0.2
@@ -315,6 +316,17 @@ def _stop(
             changed_by=actor.name,
         )
         .execution_options(synchronize_session=False)
+    )
+    record(
+        session,
+        row.hospital_id,
+        actor,
+        "stop_session",
+        "session",
+        row.id,
+        now=stopped_at,
+        change={"cancelled": count, "letters": len(letters)},
+        reason=reason,
     )
     places = (Place.hospital_id == row.hospital_id, Place.session_id == row.id)
     session.execute(

@@ -144,8 +144,8 @@ def _history(
     steps.append(Step("check_in", "arrived", arrived_at, at_desk))
     steps.append(Step("call", "in_visit", seat.slot.starts_at + timedelta(minutes=6), at_desk))
     steps.append(Step("finish", "fulfilled", seat.slot.starts_at + timedelta(minutes=19), at_desk))
-    number = seat.session.last_queue_number + 1
-    return steps, {"arrived_at": arrived_at, "queue_number": number}
+    seat.session.last_queue_number += 1
+    return steps, {"arrived_at": arrived_at, "queue_number": seat.session.last_queue_number}
 
 
 def _past_seat(session: Session, hospital_id: int, department_id: uuid.UUID, last: date) -> Seat | None:

@@ -34,6 +34,7 @@ from booking.staff.models import StaffMember
 from booking.staff.rules import ROLES, Actor
 from booking.staff.service import sign_in_staff
 from tests import servers
+from tests.invariants import broken
 
 pytestmark = pytest.mark.xdist_group("demo")  # loaded once, by one worker
 
@@ -209,6 +210,10 @@ def test_places_and_appointments_agree(demo):
     drafts = select(ClinicSession.id).where(ClinicSession.status == "draft")
     assert count(Place, Place.session_id.in_(drafts), Place.open.is_(True)) == 0
     assert count(ClinicSession, ClinicSession.status == "stopped", ClinicSession.stop_reason == "") == 0
+
+
+def test_every_invariant_holds_in_it(demo):
+    assert not broken()
 
 
 def test_every_version_has_its_event_and_nothing_is_of_tomorrow(demo):

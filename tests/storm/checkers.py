@@ -116,12 +116,17 @@ def r8_r9_keys(seen: Evidence) -> list[Violation]:
 
 
 def r10_double_clicks(seen: Evidence) -> list[Violation]:
-    """Both halves of a double click name one appointment."""
-    return [
-        ("R10", f"a double click gave {one['appointment']} and {one['other']}")
-        for one in seen.records
-        if one["op"] == "double" and one["result"] != OK
-    ]
+    """Both halves of a double click name one appointment; unless the clock jumped past the first one's end between them."""
+    wrong: list[Violation] = []
+    for one in seen.records:
+        if one["op"] != "double" or one["result"] == OK:
+            continue
+        pair = sorted(
+            (seen.rows[one[name]] for name in ("appointment", "other")), key=lambda row: row.created
+        )
+        if pair[0].held_until is None or pair[0].held_until > pair[1].created + SLACK:
+            wrong.append(("R10", f"a double click gave {one['appointment']} and {one['other']}"))
+    return wrong
 
 
 def r11_durable(seen: Evidence) -> list[Violation]:
@@ -293,7 +298,7 @@ def _end(
     row: Row, acks: dict[tuple[str, str], list[Record]], stops: list[Record], name: str
 ) -> tuple[float, float]:
     """Return when an appointment surely still had, and perhaps still had, its last place."""
-    verb, _before, after, at = row.events[-1]
+    verb, before, after, at = row.events[-1]
     if after in ("held", "booked", "arrived"):
         if after == "held" and row.held_until is not None:
             return row.held_until - EARLY, row.held_until
@@ -306,7 +311,7 @@ def _end(
             one for one in stops if one["session"] == row.session and one["at"] - 1 <= at <= one["end"] + 1
         ]
     until = max((one["end"] for one in known), default=at + 10)
-    if verb != "cancel" and row.held_until is not None:
+    if before == "held" and row.held_until is not None:
         return min(at, row.held_until - EARLY), min(until, row.held_until)
     return at, max(at, until)
 

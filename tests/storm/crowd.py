@@ -15,7 +15,7 @@ from tests.storm.town import Browser, SlotOf, Town
 from tests.storm.wire import Wire
 
 LANES = 24
-TRIES = 4
+TRIES = 6
 MOST_VISITS = 2
 """So many visits a browser keeps; one with more begins by cancelling."""
 

@@ -77,9 +77,9 @@ def steps(seed: int) -> Iterator[Step]:
 
 
 def blows(seed: int, seconds: float, kinds: tuple[str, ...]) -> list[Blow]:
-    """What breaks: every kind within the first two thirds and again as time allows, about one each eight seconds."""
+    """What breaks: every kind within the first two thirds and again as time allows, about one each ten seconds."""
     dice = random.Random(f"{seed} blows")
-    count = max(len(kinds), int(seconds / 8))
+    count = max(len(kinds), int(seconds / 10))
     every = seconds * 0.92 / count
     return [
         Blow(every * (step + 0.3 + 0.4 * dice.random()), kinds[step % len(kinds)], step, dice.random())

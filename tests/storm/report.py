@@ -32,7 +32,8 @@ class Story:
     rush: Rush | None = None
     violations: list[Violation] = field(default_factory=list)
     cpu: dict[str, float] = field(default_factory=dict)
-    """CPU seconds of the web, PostgreSQL, worker and beat, and the storm itself."""
+    """CPU seconds of the web, PostgreSQL, worker and beat, and the storm itself, for `counted` operations."""
+    counted: int = 0
     others: float = 0.0
     """What others took of the machine meanwhile, as a share of it."""
 
@@ -101,7 +102,7 @@ def _page(story: Story, history: History, seen: Seen) -> list[str]:
     ]
     if story.cpu:
         each = ", ".join(
-            f"{name} {used / max(1, counts['all']) * 1000:.2f}" for name, used in story.cpu.items()
+            f"{name} {used / max(1, story.counted) * 1000:.2f}" for name, used in story.cpu.items()
         )
         lines += [
             f"| CPU ms per operation | {each} |",

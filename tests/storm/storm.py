@@ -29,6 +29,8 @@ GUARDS = (
     ("appointment", "fk_active_appointment_and_place_agree"),
     ("place", "fk_taken_place_and_appointment_agree"),
 )
+WARM = 0.1
+"""CPU is counted after this share of the time: the first requests of a process also make its templates and plans."""
 JUMP = 75.0
 """Seconds by which the clock is moved on: past the end of every hold there is."""
 
@@ -154,17 +156,20 @@ class Run:
         self.desk = Desk(
             self.town, self.ask, self.world.port, plan.orders(wanted.seed, wanted.seconds), self.story.began
         )
-        before, busy = self.world.cpu(), running._busy()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.crowd.run())
             desk = group.create_task(self.desk.run())
             group.create_task(self._blows())
             group.create_task(self._watch())
+            await asyncio.sleep(wanted.seconds * WARM)
+            since, counted = time.time(), self.history.counts["all"]
+            before, busy = self.world.cpu(), running._busy()
             await self._until_the_end()
             self.crowd.stopping = self.desk.stopping = True
             await desk
         self.story.cpu = {name: used - before[name] for name, used in self.world.cpu().items()}
-        machine = (time.time() - self.story.began) * running.CORES
+        self.story.counted = self.history.counts["all"] - counted
+        machine = (time.time() - since) * running.CORES
         self.story.others = max(0.0, (running._busy() - busy - sum(self.story.cpu.values())) / machine)
         for switch in self.world.switches.iterdir():
             switch.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from booking.appointments.invariants.shape import LEGAL_SQL, LIVE, Invariant, of
+from booking.appointments.invariants.shape import ACTIVE_SQL, LEGAL_SQL, LIVE, Invariant, of
 
 HISTORY = (
     Invariant(
@@ -74,6 +74,18 @@ HISTORY = (
         JOIN slot t ON {of("t", "a", "slot_id")}
         WHERE a.hospital_id = :hospital AND a.kind = 'web' AND a.created_at >= COALESCE(s.changed_at, a.created_at)
         AND (a.created_at < s.release_at OR a.created_at >= t.closes_at)
+        AND NOT EXISTS (SELECT 1 FROM appointment_event e WHERE e.hospital_id = a.hospital_id
+            AND e.appointment_id = a.id AND e.verb = 'move')""",
+    ),
+    Invariant(
+        "R16",
+        "a place taken online before its wave or its roll-over",
+        "分批放的号和留给其他渠道的号，到时间才能在网上约",
+        f"""SELECT a.id FROM appointment a JOIN place p ON {of("a", "p", "appointment_id")}
+        JOIN clinic_session s ON {of("s", "a", "session_id")}
+        WHERE a.hospital_id = :hospital AND a.kind = 'web' AND a.status IN {ACTIVE_SQL}
+        AND a.created_at >= COALESCE(s.changed_at, a.created_at)
+        AND (a.created_at < p.opens_at OR (p.channel <> 'web' AND (p.rolls_at IS NULL OR a.created_at < p.rolls_at)))
         AND NOT EXISTS (SELECT 1 FROM appointment_event e WHERE e.hospital_id = a.hospital_id
             AND e.appointment_id = a.id AND e.verb = 'move')""",
     ),

@@ -78,6 +78,21 @@ PLACES = (
         AND (open OR appointment_id IS NOT NULL)""",
     ),
     Invariant(
+        "R19",
+        "an added place without owner and reason",
+        "加号都记着是谁、为什么",
+        """SELECT p.id FROM place p WHERE p.hospital_id = :hospital AND p.extra_number IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM extra_grant g WHERE g.hospital_id = p.hospital_id AND g.place_id = p.id)""",
+    ),
+    Invariant(
+        "R19",
+        "more added places than the rules allow",
+        "加号不超过规则的上限",
+        """SELECT p.session_id FROM place p WHERE p.hospital_id = :hospital AND p.extra_number IS NOT NULL
+        AND NOT p.withdrawn GROUP BY p.session_id
+        HAVING count(*) > (SELECT max(v.extra_cap) FROM policy v WHERE v.hospital_id = :hospital)""",
+    ),
+    Invariant(
         "R28",
         "an appointment whose place, slot and session do not belong together",
         "预约、号、时段、班次属于同一处",

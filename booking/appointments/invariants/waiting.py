@@ -7,6 +7,13 @@ from booking.appointments.invariants.shape import Invariant, of
 WAITING = (
     Invariant(
         "R21",
+        "a place offered to two at once",
+        "空出的号同一时刻只给一位候补的人留着",
+        """SELECT place_id FROM wish_offer WHERE hospital_id = :hospital AND outcome IS NULL
+        GROUP BY place_id HAVING count(*) > 1""",
+    ),
+    Invariant(
+        "R21",
         "an offer that stands while its appointment is not held",
         "候补的号在等确认时，对应一个保留中的预约",
         f"""SELECT o.id FROM wish_offer o JOIN appointment a ON {of("a", "o", "appointment_id")}
