@@ -35,6 +35,7 @@ FIRST, WRITE, READ, NOW = range(4)
 PEEKED = 2048
 EXPRESS_THREADS = 2
 FIRST_IN_A_ROW = 3
+FIRST_WORDS_SECONDS = 15.0
 NEWEST_COUNTS, FORGOTTEN = 0.1, 0.8
 SLOWEST = 0.5
 """Seconds between two turns; more than that is a database that stood still, not a pace."""
@@ -143,7 +144,8 @@ class Worker(ThreadWorker):
 
     def _wait_for_words(self, conn: TConn) -> None:
         conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self.cfg.keepalive
+        # by the time a busy process looks, the words may have come long ago: to close then would reset a request unread
+        conn.timeout = time.monotonic() + max(self.cfg.keepalive, FIRST_WORDS_SECONDS)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
