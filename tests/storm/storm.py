@@ -177,13 +177,26 @@ class Run:
         self.story.ended = time.time()
 
     async def _warm(self) -> None:
-        wire = Wire(self.world.port, seconds=60)
-        for number in range(20):
-            try:
-                await wire.ask(self.town.browsers[number].get("/me/appointments"))
-            except Lost:
-                await asyncio.sleep(0.5)
-        wire.close()
+        """Let every process draw its pages and plan its statements once: hold and give back for a few seconds."""
+        seconds = 1.0 if self.wanted.small else 5.0
+        steps = (
+            step
+            for step in plan.steps(self.wanted.seed + 1)
+            if step.does == "hold_and_release" and step.luck >= 0.3
+        )
+        crowd = Crowd(self.town, self.ask, self.world.port, steps, 8)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(crowd.run())
+            wire = Wire(self.world.port, seconds=60)
+            for number in range(20):
+                path = "/me/appointments" if number % 2 else "/no-such-page"
+                try:
+                    await wire.ask(self.town.browsers[number].get(path))
+                except Lost:
+                    await asyncio.sleep(0.5)
+            wire.close()
+            await asyncio.sleep(seconds)
+            crowd.stopping = True
 
     def _schedule_releases(self) -> None:
         """Put the releases to seconds after this moment: setting up and the rush took a while."""
