@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import psycopg
 import uuid_utils
 from flask_sqlalchemy import SQLAlchemy
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -151,9 +151,10 @@ class _Connection(psycopg.Connection[Any]):
             if self.pgconn.transaction_status == TransactionStatus.IDLE:
                 return
             done = self.pgconn.exec_(b"ROLLBACK")
-            # a connection that is gone has rolled back by itself: to complain would turn a finished answer into an error
-            if done.status != ExecStatus.COMMAND_OK and self.pgconn.status == ConnStatus.OK:
-                raise psycopg.OperationalError(self.pgconn.get_error_message())
+            if done.status != ExecStatus.COMMAND_OK:
+                # The server is gone and has rolled back by itself: to complain would turn a finished answer into an
+                # error. libpq may not know yet that the connection is dead; closed, the pool opens another.
+                self.pgconn.finish()
 
 
 @event.listens_for(Engine, "do_connect")
