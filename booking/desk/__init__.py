@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from booking.desk import (
     appointments,
+    booking,
     day,
     draws,
     mine,
@@ -36,6 +37,7 @@ def register_desk(app: Flask) -> None:
         no_shows,
         mine,
         waiting,
+        booking,
     ):
         desk.register_blueprint(room.blueprint)
     app.register_blueprint(desk)

@@ -46,6 +46,8 @@ VERBS = {
     "no_show": _l("没有报到，记为爽约"),
     "excuse": _l("免除爽约"),
     "was_here": _l("现场确认来过"),
+    "book_at_desk": _l("医院代约"),
+    "add_extra": _l("加号"),
 }
 ACTORS = {"account": _l("患者"), "browser": _l("患者"), "code": _l("患者（凭预约码）"), "system": _l("系统")}
 

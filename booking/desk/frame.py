@@ -20,6 +20,7 @@ NAV = (
     ("read_schedule", _l("周排班"), "desk.week.week", ("desk.week.", "desk.sessions.", "desk.stops.")),
     ("read_day", _l("今日接诊"), "desk.day.day", ("desk.day.", "desk.appointments.")),
     ("excuse", _l("爽约申诉"), "desk.no_shows.list_no_shows", ("desk.no_shows.",)),
+    ("book_at_desk", _l("代患者预约"), "desk.booking.sessions", ("desk.booking.",)),
     ("change_template", _l("出诊模板"), "desk.templates.list_templates", ("desk.templates.",)),
 )
 

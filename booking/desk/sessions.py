@@ -153,8 +153,12 @@ def _page(panel: Panel, problems: list[dict[str, Any]] | None = None) -> str:
         waiting_url = url_for("desk.waiting.waiting", session_id=row_id)
     if row_id and can("read_day"):
         day_url = url_for("desk.day.day", date=panel.view["date"], session=row_id)
+    book_url = ""
+    if row_id and panel.view["state"] in ("published", "running") and can("book_at_desk"):
+        book_url = url_for("desk.booking.slots", session_id=uuid.UUID(row_id))
     return render_template(
         "staff/session.html",
+        book_url=book_url,
         s=panel.view,
         form=panel.form,
         problems=problems or [],

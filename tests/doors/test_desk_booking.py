@@ -1,0 +1,135 @@
+"""Booking at the desk through its pages, without script: session, time, patient, confirm, code; 加号; a new patient."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sqlalchemy import select
+
+from booking.appointments.models import Appointment
+from booking.db import db
+from booking.schedule.models import Place
+from tests import factory
+from tests.doors.desk_people import HOSTILE, row_counts, seat, text_of
+from tests.invariants import broken
+from tests.verbs.test_at_desk import ID, known
+
+pytestmark = pytest.mark.usefixtures("within")
+
+
+def visits():
+    db.session.rollback()
+    return db.session.scalars(select(Appointment)).all()
+
+
+def test_a_caller_is_booked_from_the_session_to_the_code_read_aloud(app):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=3, channels={"phone": 1})
+    who = known(at, "沈小满")
+    desk = seat(app, at, "desk")
+    first = desk.get("/staff/book").get_data(as_text=True)
+    assert f"/staff/sessions/{opened.id}/book" in first
+    times = desk.get(f"/staff/sessions/{opened.id}/book")
+    assert "08:30–09:00，网上 2，电话 1，选这个时间" in times.get_data(as_text=True)
+    slot = opened.slots[0].id
+    typed = who.patient.phone.removeprefix("+86")
+    found = desk.get(f"/staff/slots/{slot}/book", query_string={"q": typed}).get_data(as_text=True)
+    page = f"/staff/slots/{slot}/book/{who.patient.id}"
+    assert page in found and "沈*满" in found
+    assert "沈小满，女" in text_of(desk.get(page))
+    refused = desk.post(page, {"via": ""})
+    assert refused.status_code == 422 and "请选择来电还是在现场" in text_of(refused)
+    done = desk.post(page, {"via": "phone", "key": "k1"})
+    assert done.status_code == 303
+    (row,) = visits()
+    assert db.session.get(Place, (at.id, row.place_id)).channel == "phone"
+    shown = text_of(desk.get(done.headers["Location"]))
+    assert f"{row.visit_code[:4]} {row.visit_code[4:]}" in shown and "预约好了" in shown
+    again = desk.post(page, {"via": "phone", "key": "k1"})
+    assert again.headers["Location"] == done.headers["Location"], "a second press is harmless"
+    history = text_of(desk.get(f"/staff/appointment/{row.id}"))
+    assert "医院代约" in history and "分诊台" in history
+    assert not broken()
+
+
+def test_a_full_slot_asks_for_a_reason_or_an_added_number(app):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=1)
+    slot = opened.slots[0].id
+    desk = seat(app, at, "desk")
+    first, second = known(at), known(at)
+    desk.post(f"/staff/slots/{slot}/book/{first.patient.id}", {"via": "desk"})
+    full = desk.post(f"/staff/slots/{slot}/book/{second.patient.id}", {"via": "desk"})
+    assert full.status_code == 409 and "由医生同意后加号" in text_of(full) and 'name="override"' in full.text
+    page = f"/staff/slots/{slot}/extra/{second.patient.id}"
+    wrong = desk.post(page, {"via": "desk"})
+    assert wrong.status_code == 422 and "请选择是谁同意加号的" in text_of(wrong)
+    done = desk.post(page, {"via": "desk", "owner": "doctor", "reason": "复查结果异常"})
+    assert done.status_code == 303 and "加号预约好了" in text_of(desk.get(done.headers["Location"]))
+    assert sorted(row.kind for row in visits()) == ["desk", "extra"]
+    assert "含加号 1" in text_of(desk.get(f"/staff/sessions/{opened.id}/book"))
+    assert not broken()
+
+
+def test_a_new_patient_is_entered_on_the_way_and_a_known_one_is_offered(app):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    desk = seat(app, at, "desk")
+    page = f"/staff/slots/{opened.slots[0].id}/patient"
+    wrong = desk.post(page, {"name": "王若兰", "id_type": "resident", "id_number": ID})
+    assert wrong.status_code == 422 and "请勾选同意" in text_of(wrong) and "王若兰" in wrong.text
+    fields = {"name": "王若兰", "id_type": "resident", "id_number": ID, "phone": "13800130001"}
+    fields |= {"consent_id": "y", "consent_health": "y", "id_seen": "y"}
+    made = desk.post(page, fields)
+    assert made.status_code == 303 and re.search(r"/book/\d+$", made.headers["Location"])
+    known_now = desk.post(page, fields)
+    assert known_now.status_code == 409 and made.headers["Location"] in known_now.text
+
+
+def test_patients_and_slots_of_another_hospital_do_not_exist(app):
+    at, elsewhere = factory.clinic(), factory.clinic()
+    opened, theirs = factory.open_session(at), factory.open_session(elsewhere)
+    stranger = known(elsewhere)
+    desk = seat(app, at, "desk")
+    typed = stranger.patient.phone.removeprefix("+86")
+    slot = opened.slots[0].id
+    assert "本院没有找到" in text_of(desk.get(f"/staff/slots/{slot}/book", query_string={"q": typed}))
+    for path in (
+        f"/staff/slots/{slot}/book/{stranger.patient.id}",
+        f"/staff/slots/{slot}/extra/{stranger.patient.id}",
+        f"/staff/slots/{theirs.slots[0].id}/book",
+        f"/staff/sessions/{theirs.id}/book",
+    ):
+        assert desk.get(path).status_code == 404, path
+
+
+@pytest.mark.parametrize("role", ["scheduler", "doctor"])
+def test_who_may_not_book_sees_neither_pages_nor_the_way_there(app, role):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    desk = seat(app, at, role)
+    assert desk.get("/staff/book").status_code == 403
+    assert "/staff/book" not in desk.get("/staff/", follow_redirects=True).text
+    assert desk.get(f"/staff/slots/{opened.slots[0].id}/book").status_code == 403
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_values_nobody_means_change_nothing(app):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    who = known(at)
+    desk = seat(app, at, "admin")
+    slot = opened.slots[0].id
+    before = row_counts()
+    for value in HOSTILE:
+        search = desk.get(f"/staff/slots/{slot}/book", query_string={"q": value.encode("utf-8", "replace")})
+        assert search.status_code in (200, 400), repr(value)
+        for page, fields in (
+            (f"/staff/slots/{slot}/book/{who.patient.id}", {"via": value}),
+            (f"/staff/slots/{slot}/extra/{who.patient.id}", {"owner": value, "via": "desk", "reason": "x"}),
+            (f"/staff/slots/{slot}/patient", {"name": value, "id_type": value, "birth_date": value}),
+        ):
+            fields = {name: text.encode("utf-8", "replace") for name, text in fields.items()}
+            assert desk.post(page, fields).status_code in (400, 422), (page, repr(value))
+    assert row_counts() == before
