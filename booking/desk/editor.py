@@ -18,6 +18,7 @@ from booking.desk.house import House
 from booking.desk.session import can, hospital_id
 from booking.directory.policy import current_policy, release_instant
 from booking.schedule.admission import in_words, make_admits
+from booking.schedule.channels import kept_words, rolls_instant
 from booking.schedule.desk_queries import SessionDetail
 from booking.schedule.models import ClinicSession
 from booking.schedule.rules import cut
@@ -44,9 +45,28 @@ def by_rule(day: date, at: House) -> datetime:
     return release_instant(current_policy(db.session(), hospital_id()), day, at.zone)
 
 
+def rolls_by_rule(day: date, at: House) -> datetime | None:
+    """When kept numbers of a date that are left over go online by the hospital's rule; None never."""
+    return rolls_instant(current_policy(db.session(), hospital_id()), day, at.zone)
+
+
+def rolls_at(form: SessionForm, day: date, at: House) -> datetime | None:
+    """Return the roll-over that a valid form asks for; None never."""
+    if form.rolls.data == "never":
+        return None
+    if form.rolls.data == "own" and form.rolls_date.data and form.rolls_time.data:
+        return utc(form.rolls_date.data, form.rolls_time.data, at.zone)
+    return rolls_by_rule(day, at)
+
+
 def name_rule(form: SessionForm, day: date | None, at: House) -> None:
     """Say in the choice itself which date and time the hospital's rule means."""
     if day:
+        rolls = rolls_by_rule(day, at)
+        by = _("%(at)s起网上可约", at=wording.moment(at.wall(rolls))) if rolls else _("不放到网上")
+        form.rolls.choices = offered(
+            [("rule", _("按医院规则：%(by)s", by=by)), ("own", _("单独指定时间")), ("never", _("不放到网上"))]
+        )
         said = wording.moment(at.wall(by_rule(day, at)))
         form.release.choices = offered(
             [("rule", _("按医院规则：%(at)s", at=said)), ("own", _("单独指定时间"))]
@@ -61,6 +81,11 @@ def fill(form: SessionForm, row: ClinicSession, at: House) -> None:
     form.kind.data, form.fee.data, form.room.data = row.clinic_kind_id.hex, row.fee_cents, row.room
     form.note.data = row.note
     form.show_admits(row.admits)
+    form.keep(row.channels)
+    rule = rolls_by_rule(row.local_date, at)
+    form.rolls.data = "rule" if row.rolls_at == rule else "never" if row.rolls_at is None else "own"
+    rolls = at.wall(row.rolls_at or rule or row.release_at)
+    form.rolls_date.data, form.rolls_time.data = rolls.date(), rolls.time().replace(tzinfo=None)
     form.release.data = "rule" if row.release_at == by_rule(row.local_date, at) else "own"
     released = at.wall(row.release_at)
     form.release_date.data, form.release_time.data = released.date(), released.time().replace(tzinfo=None)
@@ -77,6 +102,7 @@ def shape(form: SessionForm) -> Shape:
         form.fee.data,
         (form.room.data or "").strip(),
         make_admits(**form.admits()),
+        form.kept(),
     )
 
 
@@ -172,8 +198,10 @@ def say_new(form: NewSessionForm, at: House) -> list[str]:
     slots = len(cut(form.starts.data, form.ends.data, form.minutes.data or 1))
     released = release_at(form, day, at)
     when = wording.moment(at.wall(released))
+    kept = kept_words(form.kept())
     return [
         _("%(slots)s 个时段，共 %(all)s 个号", slots=slots, all=slots * (form.places.data or 0)),
+        *([_("每段留给：%(kept)s，其余网上可约", kept=kept)] if kept else []),
         _("发布后立即可以预约") if released <= at.now else _("%(when)s放号，之前任何人都约不到", when=when),
         *in_words(make_admits(**form.admits())),
         _("存为草稿：患者看不到，发布后才生效"),
@@ -187,6 +215,7 @@ def compare(form: SessionForm, row: ClinicSession, at: House) -> dict[str, Any]:
         f"{wording.clock(row.starts_local)}–{wording.clock(row.ends_local)}",
         _("每 %(n)s 分钟一段", n=row.slot_minutes),
         _("每段 %(n)s 个号", n=row.places_per_slot),
+        kept_words(row.channels) or _("全部网上可约"),
         row.room or _("（空）"),
         kinds.get(row.clinic_kind_id.hex, ""),
         wording.fee(row.fee_cents),
@@ -199,6 +228,7 @@ def compare(form: SessionForm, row: ClinicSession, at: House) -> dict[str, Any]:
         f"{wording.clock(mine.starts_local)}–{wording.clock(mine.ends_local)}",
         _("每 %(n)s 分钟一段", n=mine.slot_minutes),
         _("每段 %(n)s 个号", n=mine.places_per_slot),
+        kept_words(mine.channels) or _("全部网上可约"),
         mine.room or _("（空）"),
         kinds.get(mine.clinic_kind_id.hex, ""),
         wording.fee(mine.fee_cents),
@@ -210,6 +240,7 @@ def compare(form: SessionForm, row: ClinicSession, at: House) -> dict[str, Any]:
         _("时间"),
         _("时长"),
         _("号数"),
+        _("留出"),
         _("诊室"),
         _("号别"),
         _("费用"),
@@ -246,6 +277,7 @@ def _read_only(detail: SessionDetail, at: House) -> list[tuple[str, str]]:
     return [
         (_("时间"), f"{wording.clock(row.starts_local)}–{wording.clock(row.ends_local)}"),
         (_("号数"), _("每 %(m)s 分钟 %(n)s 个号", m=row.slot_minutes, n=row.places_per_slot)),
+        (_("留出的号"), _("每段 %(kept)s", kept=kept_words(row.channels)) if row.channels else ""),
         (_("诊室"), row.room),
         (_("号别"), f"{detail.kind}，{wording.fee(row.fee_cents)}"),
         (_("放号"), wording.moment(at.wall(row.release_at))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date as Date
 from datetime import time
 from typing import Any, ClassVar
@@ -24,6 +24,8 @@ from wtforms.fields import Field
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length, NumberRange, Optional, StopValidation, ValidationError
 from wtforms.widgets import TextInput
+
+from booking.schedule.channels import KEPT
 
 _CLOCK = re.compile(r"([0-9]{1,2})(?::?([0-5][0-9]))?")
 _DATE = re.compile(r"([0-9]{4})(?:[-/.年])?([0-9]{1,2})(?:[-/.月])?([0-9]{1,2})")
@@ -195,6 +197,7 @@ WEEKDAYS = [
 ]
 WEEKS = [("every", _l("每周")), ("odd", _l("单周")), ("even", _l("双周"))]
 RELEASES = [("rule", _l("按医院规则")), ("own", _l("单独指定时间"))]
+ROLLS = [("rule", _l("按医院规则")), ("own", _l("单独指定时间")), ("never", _l("不放到网上"))]
 
 
 class SignInForm(FlaskForm):
@@ -232,6 +235,11 @@ class HoursForm(FlaskForm):
         _l("每段号数"),
         validators=[Needed(_l("请填写每段号数")), NumberRange(1, 60, _l("每段号数应为 1–60"))],
     )
+    kept_phone = CountField(_l("留给电话"))
+    kept_desk = CountField(_l("留给现场"))
+    kept_elder = CountField(_l("留给 60 岁以上"))
+    kept_return = CountField(_l("留给复诊"))
+    kept_referral = CountField(_l("留给转诊"))
     room = StringField(
         _l("诊室"), validators=[Length(max=60, message=_l("诊室最多 60 个字"))], filters=[plain]
     )
@@ -282,6 +290,16 @@ class HoursForm(FlaskForm):
         if isinstance(starts, time) and isinstance(ends, time) and ends <= starts:
             raise ValidationError(_("结束时间应晚于开始时间 %(starts)s", starts=starts.strftime("%H:%M")))
 
+    def kept(self) -> dict[str, int]:
+        """Return how many of a slot's numbers are kept, by channel."""
+        counts = {name: self[f"kept_{name}"].data for name in KEPT}
+        return {name: count for name, count in counts.items() if count}
+
+    def keep(self, channels: Mapping[str, int]) -> None:
+        """Put the kept numbers into their fields; nothing kept is an empty field."""
+        for name in KEPT:
+            self[f"kept_{name}"].data = channels.get(name) or None
+
 
 class SessionForm(HoursForm):
     """The editor of one session; `version` is the one the page showed."""
@@ -293,6 +311,11 @@ class SessionForm(HoursForm):
     )
     release_date = DayField(_l("放号日期"))
     release_time = ClockField(_l("放号时刻"))
+    rolls = SelectField(
+        _l("留出的号没约完"), choices=offered(ROLLS), default="rule", **_choice(_l("请选择留出的号怎么办"))
+    )
+    rolls_date = DayField(_l("上网日期"))
+    rolls_time = ClockField(_l("上网时刻"))
     note = StringField(
         _l("备注（只有工作人员看得到）"),
         validators=[Length(max=200, message=_l("备注最多 200 个字"))],
@@ -300,13 +323,19 @@ class SessionForm(HoursForm):
     )
 
     def validate_release_date(self, field: DayField) -> None:
-        self._only_with_own_release(field, _("请填写放号日期"))
+        self._only_with_own(self.release, field, _("请填写放号日期"))
 
     def validate_release_time(self, field: ClockField) -> None:
-        self._only_with_own_release(field, _("请填写放号时刻"))
+        self._only_with_own(self.release, field, _("请填写放号时刻"))
 
-    def _only_with_own_release(self, field: Field, sentence: str) -> None:
-        if self.release.data != "own":
+    def validate_rolls_date(self, field: DayField) -> None:
+        self._only_with_own(self.rolls, field, _("请填写上网日期"))
+
+    def validate_rolls_time(self, field: ClockField) -> None:
+        self._only_with_own(self.rolls, field, _("请填写上网时刻"))
+
+    def _only_with_own(self, choice: SelectField, field: Field, sentence: str) -> None:
+        if choice.data != "own":
             field.errors = []
         elif field.data is None and not field.errors:
             raise ValidationError(sentence)

@@ -44,6 +44,8 @@ FIELDS = {
     "local_date": "date",
     "day_part_id": "part",
     "release_at": "release_date",
+    "rolls_at": "rolls_date",
+    "channels": "kept_phone",
     "reason": "reason_public",
 }
 """What the verbs call a value, and what the form calls its field."""

@@ -18,6 +18,7 @@ from booking.desk.forms import NewSessionForm, SessionForm, offered, read_date
 from booking.desk.grid import read_id, week_url
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
+from booking.directory.policy import current_policy
 from booking.errors import Refusal
 from booking.schedule.desk_queries import session_detail
 from booking.schedule.rules import Conflict
@@ -55,6 +56,7 @@ def new() -> ResponseReturnValue:
             day_part_id=uuid.UUID(form.part.data),
             **vars(wanted),
             release_at=editor.release_at(form, day, at),
+            rolls_at=editor.rolls_at(form, day, at),
             note=form.note.data or "",
             publish=act == "publish",
         )
@@ -80,6 +82,7 @@ def edit(session_id: uuid.UUID) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(editor.of_session(detail, at, back=back, form=form)), 422
     wanted, released = editor.shape(form), editor.release_at(form, row.local_date, at)
+    rolls = editor.rolls_at(form, row.local_date, at)
     act = request.form.get("act", "preview")
     publish = act == "publish"
     try:
@@ -100,6 +103,7 @@ def edit(session_id: uuid.UUID) -> ResponseReturnValue:
             actor=me(),
             version=form.seen_version(),
             release_at=released,
+            rolls_at=rolls,
             note=form.note.data or "",
             publish=publish,
         )
@@ -127,7 +131,8 @@ def _start(form: NewSessionForm, at: House) -> None:
     part = read_id(request.args.get("part"))
     form.part.data = part.hex if part else None
     form.minutes.data, form.places.data = 30, 3
-    form.release.data = "rule"
+    form.keep(current_policy(db.session(), hospital_id()).channels)
+    form.release.data = form.rolls.data = "rule"
     for one in at.parts:
         if one.id == part:
             form.starts.data, form.ends.data = one.starts_local, one.ends_local

@@ -12,13 +12,16 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from booking import wording
+from booking.db import db
 from booking.desk import labels
 from booking.desk.forms import WEEKS, ApplyForm, TemplateForm, offered, read_date
 from booking.desk.grid import read_id, week_name
 from booking.desk.house import House, house
 from booking.desk.session import hospital_id, me, staff_page
+from booking.directory.policy import current_policy
 from booking.errors import Refusal
 from booking.schedule.admission import in_words
+from booking.schedule.channels import kept_words
 from booking.schedule.desk_queries import template, templates
 from booking.schedule.models import Template
 from booking.schedule.service import Generated, end_template, generate, preview, save_template
@@ -66,6 +69,7 @@ def new() -> ResponseReturnValue:
         practice = read_id(request.args.get("practice"))
         form.practice.data = practice.hex if practice else None
         form.minutes.data, form.places.data = 30, 3
+        form.keep(current_policy(db.session(), hospital_id()).channels)
         form.skips_holidays.data = form.publishes.data = True
         form.weeks.data = "every"
         return _form_page(_("新建模板"), form)
@@ -161,6 +165,7 @@ def _by_practice(at: House, dept: uuid.UUID | None, *, active: bool = True) -> l
 def _line(row: Template, at: House) -> dict[str, Any]:
     notes = [
         _("每 %(minutes)s 分钟 %(places)s 个号", minutes=row.slot_minutes, places=row.places_per_slot),
+        _("留给%(kept)s", kept=kept_words(row.channels)) if row.channels else "",
         row.room,
         "，".join(in_words(row.admits)),
         str(dict(WEEKS)[row.weeks]) if row.weeks != "every" else "",
@@ -207,6 +212,7 @@ def _fill(form: TemplateForm, row: Template) -> None:
     form.starts.data, form.ends.data = row.starts_local, row.ends_local
     form.minutes.data, form.places.data = row.slot_minutes, row.places_per_slot
     form.fee.data, form.room.data = row.fee_cents, row.room
+    form.keep(row.channels)
     form.valid_from.data, form.valid_to.data = row.valid_from, row.valid_to
     form.show_admits(row.admits)
     form.skips_holidays.data, form.publishes.data = row.skips_holidays, row.publishes
@@ -253,6 +259,7 @@ def _save(
             clinic_kind_id=uuid.UUID(form.kind.data),
             fee_cents=form.fee.data,
             room=form.room.data or "",
+            channels=form.kept(),
             weeks=form.weeks.data,
             valid_from=form.valid_from.data,
             valid_to=form.valid_to.data,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -30,7 +31,9 @@ from booking.clock import local
 from booking.db import Instant, db
 from booking.directory.models import Campus, ClinicKind, DayPart, Hospital, Policy, Practice
 from booking.directory.policy import current_policy, release_instant
+from booking.schedule.channels import KEPT
 from booking.schedule.coming import coming_of, next_waves, to_come
+from booking.schedule.desk_slots import free_by_channel
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.rules import is_few
 
@@ -117,7 +120,8 @@ class SessionView:
     """A session as a patient sees it; `status`: open, full, later, draw, stopped, closed (booking is over), past.
 
     `coming` numbers open at `opens_at`, the next later wave. `draw`: to be drawn at `release_at`, entries from
-    `entries_from`; `sale` stays draw afterwards.
+    `entries_from`; `sale` stays draw afterwards. `kept` are free numbers for other ways than the web, by channel; what is
+    left of them goes online at `rolls_at`.
     """
 
     hospital_id: int
@@ -142,6 +146,8 @@ class SessionView:
     entries_from: datetime | None = None
     opens_at: datetime | None = None
     coming: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
+    rolls_at: datetime | None = None
 
     @property
     def left(self) -> int:
@@ -549,6 +555,18 @@ def _slots_query() -> Select[*tuple[Any, ...]]:
     )
 
 
+def _kept(row: ClinicSession, now: datetime) -> dict[str, Any]:
+    """Return the free numbers of a session that are kept for other ways than the web, and until when; asked if it has any."""
+    over = row.rolls_at is not None and row.rolls_at <= now
+    if not row.channels or over or row.status not in SELLING:
+        return {}
+    free: Counter[str] = Counter()
+    for line in free_by_channel(row.hospital_id, row.id, now):
+        if line.ends_at > now:
+            free.update({name: count for name, count in line.free.items() if name in KEPT})
+    return {"kept": {name: free[name] for name in KEPT if free[name]}, "rolls_at": row.rolls_at}
+
+
 def doctor_sessions(
     hospital_id: int,
     doctor_id: uuid.UUID,
@@ -607,6 +625,7 @@ def doctor_sessions(
                 row.sale,
                 row.entries_from,
                 *waves.get(row.id, (None, 0)),
+                **_kept(row, now),
             )
         )
     return views

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from booking import clock, wording
 from booking.refs import ref
 from booking.schedule.admission import in_words
+from booking.schedule.channels import NAMES
 from booking.schedule.queries import Day, DaySession, OpenSlot, SessionView, SlotView
 
 
@@ -63,6 +64,7 @@ class SessionCard:
     same_dept_count: int = 0
     wait_url: str = ""
     wait_count: int = 0
+    kept_line: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,21 @@ def session_card(
         same_dept_url=same_dept_url,
         wait_url=wait[0],
         wait_count=wait[1],
+        kept_line=kept_line(session, now, zone),
     )
+
+
+def kept_line(session: SessionView, now: datetime, zone: str) -> str:
+    """Return 「另有 3 个号留给电话、现场，未用完的今天 17:00 起网上可约。」, or nothing when no number is kept."""
+    count = sum(session.kept.values())
+    if not count or session.status not in ("open", "full", "later"):
+        return ""
+    names = "、".join(NAMES[name] for name in session.kept)
+    if session.rolls_at is None:
+        return _("另有 %(n)s 个号留给%(names)s，请打电话给医院或到现场预约。", n=count, names=names)
+    at = clock.local(max(session.rolls_at, session.release_at), zone)
+    when = wording.moment_near(at, clock.local(now, zone).date())
+    return _("另有 %(n)s 个号留给%(names)s，未用完的 %(when)s 起网上可约。", n=count, names=names, when=when)
 
 
 def release_label(at: datetime, zone: str, today: date, coming: int = 0) -> str:
