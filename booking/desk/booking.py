@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -326,11 +326,10 @@ def _who(slot_id: uuid.UUID, patient_id: int) -> dict[str, Any]:
     found: Patient | None = patient_here(hospital_id(), patient_id)
     if found is None:
         raise NotFound(_("没有找到这位患者。"))
-    born = read_date(found.birth_date)
-    years = [_("%(n)s 岁", n=age(born, house().today))] if born else []
+    years = _("%(n)s 岁", n=age(date.fromisoformat(found.birth_date), house().today))
     sex = _("女") if found.sex == "f" else _("男")
     return {
-        "name": "，".join([found.name, sex, *years]),
+        "name": "，".join([found.name, sex, years]),
         "id_tail": (found.id_number or "")[-4:],
         "phone": mask_phone(found.phone) if found.phone else "",
         "other_url": url_for("desk.booking.patient", slot_id=slot_id),
