@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ScalarSelect, Select, and_, bindparam, case, or_, select
 
 from booking.appointments.models import Appointment, AppointmentEvent
-from booking.appointments.rules import STATUS_NAMES, is_late, is_visit_code
+from booking.appointments.rules import STATUS_NAMES, extensions_allowed, is_late, is_visit_code
 from booking.clock import db_now, local
 from booking.db import Instant, core, db
 from booking.directory.models import Campus, Doctor, Hospital, Policy, Practice
@@ -242,7 +242,7 @@ def _view(
         source_answer_id=row.source_answer_id,
         held_until=row.held_until,
         extensions=row.extensions,
-        may_extend=row.status == "held" and row.extensions < policy.hold_extensions,
+        may_extend=row.status == "held" and row.extensions < extensions_allowed(policy.hold_extensions),
         created_at=row.created_at,
         booked_at=row.booked_at,
         cancelled_at=row.cancelled_at,

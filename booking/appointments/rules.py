@@ -165,6 +165,11 @@ def open_seats(capacity: int, share_percent: int) -> int:
     return max(1, capacity * share_percent // 100)
 
 
+def extensions_allowed(by_policy: int) -> int:
+    """How often a hold may be given its minutes again: as the policy says, but at least once (WCAG 2.2.1)."""
+    return max(1, by_policy)
+
+
 def is_late(now: datetime, deadline: datetime, regret: datetime | None) -> bool:
     """Whether a cancellation at `now` is recorded as late: after the deadline and after the time to regret."""
     return now > deadline and (regret is None or now > regret)

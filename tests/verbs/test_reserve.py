@@ -390,3 +390,25 @@ def test_an_unknown_slot_is_a_clear_refusal():
     opened = factory.open_session(other)
     with pytest.raises(NotFound):
         hold(at.id, opened.slots[0].id, holder="h", actor=browser())
+
+
+@pytest.mark.parametrize(("by_policy", "times"), [(0, 1), (1, 1), (3, 3)])
+def test_a_hold_is_extended_at_least_once_whatever_the_policy_says_and_keeps_its_place(by_policy, times, now):
+    at = factory.clinic(policy={"hold_extensions": by_policy})
+    opened = factory.open_session(at, places=1)
+    other = factory.person()
+    row = hold(at.id, opened.slots[0].id, holder="h", actor=browser())
+    place, ends = row.place_id, row.held_until
+    for _ in range(times):
+        now.at(ends - timedelta(seconds=20))
+        row = extend_hold(at.id, row.id, holder="h", actor=browser())
+        assert row.held_until > ends and row.place_id == place
+        ends = row.held_until
+        with pytest.raises(SlotFull):
+            hold(at.id, opened.slots[0].id, holder="other", actor=as_account(other))
+    assert extend_hold(at.id, row.id, holder="h", actor=browser()).held_until == ends
+    assert db.session.get(Place, (at.id, place), populate_existing=True).held_until == ends
+    now.at(ends)
+    with pytest.raises(HoldExpired):
+        extend_hold(at.id, row.id, holder="h", actor=browser())
+    assert not broken()
