@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from booking.db import db
 from booking.directory.policy import current_policy
 from booking.directory.queries import hospitals
-from booking.web.policy_words import rule_lines
+from booking.web.policy_words import returned_line, rule_lines
 
 blueprint = Blueprint("pages", __name__)
 
@@ -28,9 +28,10 @@ def platform_lines() -> list[str]:
 @blueprint.get("/rules")
 def rules() -> ResponseReturnValue:
     """Show what holds everywhere and each hospital's own numbers."""
+    policies = {row.name: current_policy(db.session(), row.id) for row in hospitals()[:50]}
     listed = [
-        {"name": row.name, "lines": rule_lines(current_policy(db.session(), row.id))}
-        for row in hospitals()[:50]
+        {"name": name, "lines": [*rule_lines(policy), returned_line(policy)]}
+        for name, policy in policies.items()
     ]
     return render_template("web/rules.html", rules=platform_lines(), hospitals=listed)
 

@@ -37,6 +37,15 @@ def rule_lines(policy: Policy) -> list[str]:
     ]
 
 
+def returned_line(policy: Policy) -> str:
+    """Return the published rule of returned numbers: whom they go to, and in which window what is left comes back."""
+    return _(
+        "退回的号先问候补的人；候补的人用不上的，在 %(first)s–%(last)s 之间随机一分钟重新放出，谁也不能转让。",
+        first=wording.clock(policy.return_from),
+        last=wording.clock(policy.return_to),
+    )
+
+
 def day_before(days: int) -> str:
     """Return 「就诊当天」, 「就诊前一天」 or 「就诊前 2 天」."""
     if days == 0:

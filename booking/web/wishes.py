@@ -38,6 +38,7 @@ from booking.web import cards, passes
 from booking.web.appointments import tabs
 from booking.web.forms import WishForm, offered, put_errors
 from booking.web.inputs import day, line
+from booking.web.policy_words import returned_line
 from booking.web.session import account_id, actor, browser, now, signed_in
 
 blueprint = Blueprint("wishes", __name__)
@@ -184,6 +185,7 @@ def _rules(policy: Policy) -> list[str]:
             else f" {wording.clock(policy.quiet_to)}",
         ),
         _("不要这个号，或没来得及确认，名次保留一次，第二次排到最后。"),
+        returned_line(policy),
         _(
             "就诊前一天 %(at)s 截止，没等到会告诉你。候补不收费，随时可以退出。",
             at=wording.clock(policy.wish_ends_time),

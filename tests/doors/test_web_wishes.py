@@ -94,6 +94,12 @@ def test_a_full_session_offers_the_waiting_list_and_leads_through_to_the_place_i
         )
 
 
+def test_the_rule_of_returned_numbers_is_published_with_its_window(app, sold_out, visitor):
+    opened, _ = sold_out
+    for path in ("/rules", f"/wait/{ref(opened.session)}"):
+        assert "在 10:00–20:00 之间随机一分钟重新放出" in visitor.get(path).text, path
+
+
 def test_a_stranger_signs_in_first_and_nothing_else_changes(app, sold_out):
     opened, _ = sold_out
     stranger = Visitor(app)
