@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -13,12 +14,16 @@ from booking.appointments.checkin import check_in
 from booking.appointments.models import Appointment, RequestKey
 from booking.appointments.reserve import hold
 from booking.db import db, new_id, transaction
+from booking.schedule import sessions
 from booking.schedule.models import Place
+from booking.schedule.rules import BelowSold
+from booking.schedule.sessions import Shape, change_session
 from tests import factory
 from tests.faults.test_guards_removed import own as own
 from tests.faults.test_guards_removed import refuses, scene
 from tests.faults.unguarded import without_references_and_checks, without_unique
 from tests.invariants import broken
+from tests.races.crowd import at_once
 from tests.verbs.test_after import staff
 from tests.verbs.test_reserve import book, browser
 
@@ -150,3 +155,29 @@ def test_a_row_that_contradicts_itself_is_refused(own, word):
             session.execute(update(Appointment).where(Appointment.id == row.id).values(**wrong))
 
     refuses(harm, {"place": "holds_its_own_place", "status": "active_holds_a_place"}[word])
+
+
+def test_r19_a_place_sold_while_capacity_is_being_lowered(own, monkeypatch):
+    """Between the plan of a change and its writing somebody takes the place it would withdraw."""
+    at = factory.clinic()
+    opened = factory.open_session(at, places=2)
+    book(at, opened, factory.person())
+    row = opened.session
+    values = {one.name: getattr(row, one.name) for one in fields(Shape)}
+    smaller, actor = Shape(**values | {"places_per_slot": 1}), staff(at)
+    if db.engine.dialect.name == "sqlite":  # one writer: nobody sells anything between plan and writing
+        change_session(at.id, opened.id, smaller, actor=actor, version=1)
+        assert not broken()
+        return
+    plan, late = sessions._plan, factory.person()
+
+    def plan_then_sell(*words):
+        made = plan(*words)
+        results = at_once(own, [lambda: book(at, opened, late, holder="late")], threads=1)
+        assert results[0].status == "booked", results
+        return made
+
+    monkeypatch.setattr(sessions, "_plan", plan_then_sell)
+    with pytest.raises(BelowSold):
+        change_session(at.id, opened.id, smaller, actor=actor, version=1)
+    assert not broken()

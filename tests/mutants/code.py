@@ -404,7 +404,7 @@ CODE = (
                 "Place.id.in_(plan.withdraw)\n",
             ),
         ),
-        (SCHEDULE + "test_lowering_numbers_while_people_hold_never_sells_a_withdrawn_place",),
+        ("tests/faults/test_indexes_removed.py::test_r19_a_place_sold_while_capacity_is_being_lowered",),
     ),
     Mutant(
         "capacity-below-what-is-sold",
