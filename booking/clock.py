@@ -52,6 +52,20 @@ def now_columns(sqlite: bool) -> list[ColumnElement[Any]]:
     return [literal_column(at).label("clock_at"), literal_column(moved).label("clock_offset")]
 
 
+def sql_now(sqlite: bool, ahead: timedelta = timedelta()) -> ColumnElement[Any]:
+    """Return the database's clock, `ahead` by so much, as an expression for a read that needs no other instant.
+
+    Only for SELECT: a distributed database refuses it in a change, and a verb binds one instant into all it writes.
+    """
+    seconds = ahead.total_seconds()
+    moved = "(SELECT offset_seconds FROM demo_clock WHERE id = 1)" if movable else "0"
+    if sqlite:
+        return literal_column(
+            f"strftime('%Y-%m-%d %H:%M:%f000', 'now', (coalesce({moved}, 0) + {seconds}) || ' seconds')"
+        )
+    return literal_column(f"(clock_timestamp() + make_interval(secs => coalesce({moved}, 0) + {seconds}))")
+
+
 def instant(at: Any, moved: float | None) -> datetime:
     """Return the instant that `now_columns` read."""
     if isinstance(at, str):

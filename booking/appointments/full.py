@@ -8,16 +8,16 @@ What makes a hint honest (R3: "full" is answered only if at some instant of the 
   There is no "250 ms old is good enough": somebody who gives a place back and asks again at once is never told "full"
   because of what was true before. The 250 ms are only an upper bound on top of that rule; a look that is older is of
   use to nobody but a request that stood in the queue since.
-- The snapshot is judged by a clock that is ahead of it. The clock is read first and `MARGIN` is added; a look that took
-  longer than that says nothing. Places become sellable by the clock alone (a hold runs out, a rest ends, a wave opens),
+- The snapshot is judged by a clock that is ahead of it: the same statement reads the clock and adds `MARGIN`; a look that
+  took longer than that says nothing. Places become sellable by the clock alone (a hold runs out, a rest ends, a wave opens),
   never the other way round, so what is not sellable by the later clock was not sellable at the snapshot either.
 - Session and slot must be on sale by the true clock and still by the later one. Draft, stopped, not released and closed
   have answers of their own, which the verb gives.
 - Rows that another transaction is changing are read as they were committed: a place being taken is still free here
   (the verb decides), a place being given back is still taken, and was.
 - A browser that holds a place of the slot is never told "full": a repeat of its click must lead to its hold (R10). Its
-  hold was committed before the snapshot of the places, then the later read of the holders shows it; or after, then the
-  place was still free in the snapshot. It does not know request keys: a request that carries one asks the verb.
+  hold was committed before the snapshot, then the same statement shows its holder; or after, then the place was still
+  free in the snapshot. It does not know request keys: a request that carries one asks the verb.
 
 Nobody is given anything here: False means "ask the verb", also when the database does not answer.
 """
@@ -28,17 +28,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, exists, select
+from sqlalchemy import Select, and_, bindparam, exists, select, true
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from booking.appointments.models import Appointment
-from booking.clock import db_now
-from booking.db import Instant, db
+from booking.clock import sql_now
+from booking.db import constant, core, db
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.queries import SELLING, sellable
 
@@ -123,52 +122,52 @@ class Looks:
 
 
 @cache
-def _full_query() -> Select[*tuple[Any, ...]]:
-    """One row when the slot is on sale at `now` and at `soon`, and nothing of it is sellable at `soon`."""
-    now, soon = bindparam("now", type_=Instant()), bindparam("soon", type_=Instant())
-    free = exists().where(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id, sellable(soon))
-    return (
-        select(Slot.id)
-        .join(
-            ClinicSession,
-            and_(ClinicSession.hospital_id == Slot.hospital_id, ClinicSession.id == Slot.session_id),
-        )
-        .where(
-            Slot.hospital_id == bindparam("hospital"),
-            Slot.id == bindparam("slot"),
-            ClinicSession.status.in_(SELLING),
-            ClinicSession.release_at <= now,
-            Slot.closes_at > soon,
-            ~free,
-        )
+def _full_query(sqlite: bool) -> Select[*tuple[Any, ...]]:
+    """Rows when the slot is on sale now and `MARGIN` later, and nothing of it is sellable then: the holders of its live
+    holds, one row with None when there is none."""
+    now, soon = sql_now(sqlite), sql_now(sqlite, MARGIN)
+    slot, clinic, place, held = core(Slot), core(ClinicSession), core(Place), core(Appointment)
+    free = exists().where(
+        place.c.hospital_id == slot.c.hospital_id, place.c.slot_id == slot.c.id, sellable(soon)
     )
-
-
-@cache
-def _holders_query() -> Select[*tuple[Any, ...]]:
+    taken = place.join(
+        held, and_(held.c.hospital_id == place.c.hospital_id, held.c.id == place.c.appointment_id)
+    )
+    holders = (
+        select(held.c.holder)
+        .select_from(taken)
+        .where(
+            place.c.hospital_id == bindparam("hospital"),
+            place.c.slot_id == bindparam("slot"),
+            held.c.status == constant("held"),
+            held.c.holder.is_not(None),
+        )
+        .subquery("holders")
+    )
     return (
-        select(Appointment.holder)
-        .join(
-            Place,
-            and_(Place.hospital_id == Appointment.hospital_id, Place.appointment_id == Appointment.id),
+        select(holders.c.holder)
+        .select_from(
+            slot.join(
+                clinic, and_(clinic.c.hospital_id == slot.c.hospital_id, clinic.c.id == slot.c.session_id)
+            ).outerjoin(holders, true())
         )
         .where(
-            Place.hospital_id == bindparam("hospital"),
-            Place.slot_id == bindparam("slot"),
-            Appointment.status == "held",
-            Appointment.holder.is_not(None),
+            slot.c.hospital_id == bindparam("hospital"),
+            slot.c.id == bindparam("slot"),
+            clinic.c.status.in_(SELLING),
+            clinic.c.release_at <= now,
+            slot.c.closes_at > soon,
+            ~free,
         )
     )
 
 
 def _read(hospital_id: int, slot_id: uuid.UUID) -> frozenset[str] | None:
     """Read a slot in a transaction of its own: the request's may have begun before this look."""
-    asked: dict[str, Any] = {"hospital": hospital_id, "slot": slot_id}
-    with Session(db.engine) as session:
-        now: datetime = db_now(session)
-        if session.execute(_full_query(), asked | {"now": now, "soon": now + MARGIN}).first() is None:
-            return None
-        return frozenset(session.scalars(_holders_query(), asked))
+    with db.engine.connect() as connection:
+        query = _full_query(connection.dialect.name == "sqlite")
+        rows = connection.execute(query, {"hospital": hospital_id, "slot": slot_id}).all()
+    return frozenset(row[0] for row in rows if row[0] is not None) if rows else None
 
 
 _looks = Looks(_read)

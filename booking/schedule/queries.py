@@ -159,7 +159,7 @@ class SessionView:
 
 
 def sellable(
-    now: datetime | BindParameter[datetime], channel: str | None = "web", *, resting: bool = False
+    now: datetime | ColumnElement[Any], channel: str | None = "web", *, resting: bool = False
 ) -> ColumnElement[bool]:
     """The places that could be taken at `now`: open, not resting, and free or under a hold that has run out.
 

@@ -89,7 +89,7 @@ def test_before_the_release_and_after_closing_it_says_nothing(now):
 
 def test_a_database_that_does_not_answer_says_nothing(monkeypatch):
     at, opened, _ = sold_out()
-    monkeypatch.setattr(full, "_full_query", lambda: db.text("SELECT nothing FROM nowhere"))
+    monkeypatch.setattr(full, "_full_query", lambda _sqlite: db.text("SELECT nothing FROM nowhere"))
     assert not is_full(at.id, opened.slots[0].id)
 
 
