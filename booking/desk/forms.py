@@ -360,7 +360,7 @@ WAVE_MODES = [("rule", _l("按医院规则")), ("once", _l("放号时一次放�
 class WavesForm(FlaskForm):
     """The later parts of a session's release, as a line of words."""
 
-    mode = SelectField(_l("分批放号"), choices=offered(WAVE_MODES), **_choice(_l("请选择怎么放号")))
+    mode = SelectField(_l("怎么放"), choices=offered(WAVE_MODES), **_choice(_l("请选择怎么放号")))
     waves = StringField(
         _l("后放的批次"), validators=[Length(max=200, message=_l("批次写得太长了"))], filters=[plain]
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.mutants.code import CODE
 from tests.mutants.later import LATER
 from tests.mutants.offers import OFFERS
+from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
 from tests.mutants.waiting import WAITING
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS
+MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time as time_module
 from datetime import time, timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from booking.appointments import draw as draw_file
+from booking.appointments import draw_entries as entries_file
 from booking.appointments.cancel import cancel
 from booking.appointments.draw import carry_out, draw_due
 from booking.appointments.draw_entries import enter, set_draw, unset_draw, withdraw
@@ -447,6 +450,53 @@ def test_people_who_enter_while_the_list_closes_are_in_it_or_told(app, now):
 
 def _until_drawn(at, draw):
     return any(carry_out(at.id, draw.id) or fresh(draw).status == "drawn" for _ in range(200))
+
+
+def test_a_second_worker_waits_for_the_turns_of_the_first(app, now, monkeypatch):
+    """While one worker is inside its turns, another neither takes the same ones nor gets past them."""
+    at, _opened, draw = drawn_session(places=2)
+    now.shift(minutes=61)
+    for _ in range(3):
+        put_in(at, draw, entrant())
+    now.shift(hours=2)
+    booked, inside, seen = draw_file._book, threading.Event(), []
+
+    def slow(*words):
+        seen.append(threading.get_ident())
+        inside.set()
+        time_module.sleep(0.3)
+        return booked(*words)
+
+    monkeypatch.setattr(draw_file, "_book", slow)
+    second = [lambda: inside.wait(10) and carry_out(at.id, draw.id)]
+    at_once(app, [lambda: carry_out(at.id, draw.id), *second], threads=2)
+    assert len(seen) == 3 and len(set(seen)) == 1, "three turns, all of one worker"
+    assert [entry.status for entry in entries(draw)] == ["won"] * 3
+    assert not broken()
+
+
+def test_the_list_closes_only_after_the_last_who_is_entering(app, now, monkeypatch, database):
+    """Somebody read the clock in time and commits a little later: the draw waits for them, and they are in its list."""
+    if database == "sqlite":
+        return  # one writer at a time: nobody can be in the middle of entering
+    at, _opened, draw = drawn_session(places=2)
+    now.shift(minutes=61)
+    put_in(at, draw, entrant())
+    clinic = fresh(db.session.get(ClinicSession, (at.id, draw.session_id)))
+    last, inside = entrant(), threading.Event()
+    now.at(clinic.release_at - timedelta(seconds=0.3))
+    fits = entries_file._ensure_one_fits
+
+    def slow(*words):
+        inside.set()
+        time_module.sleep(1.2)
+        fits(*words)
+
+    monkeypatch.setattr(entries_file, "_ensure_one_fits", slow)
+    after = [lambda: (inside.wait(10) and time_module.sleep(0.5)) or carry_out(at.id, draw.id)]
+    late, ended = at_once(app, [lambda: put_in(at, draw, last), *after], threads=2)
+    assert isinstance(late, DrawEntry) and ended is True
+    assert len(entries(draw, "won")) == 2 and not entries(draw, "entered")
 
 
 # --- what is published -----------------------------------------------------------------------------------------------
