@@ -243,6 +243,7 @@ def times_page(row: DoctorCard, chosen: Chosen, *, taken: picker.Taken | None = 
         **picker_values(row, chosen, address, policy),
         notice=notice,
         rules=rule_lines(policy) if row.has_clinic else [],
+        calendar_url=url_for("releases.doctor_ics", slug=row.slug) if row.has_clinic else "",
         same=same_department(row),
         answer=chosen.answer,
         held=held.waiting(only_time=True),

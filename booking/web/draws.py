@@ -111,9 +111,17 @@ def _form(view: DrawView) -> DrawForm:
     times = [(slot_id.hex, wording.clock(starts)) for slot_id, starts, places in view.slots if places]
     form.first.choices = offered([(ANY, _("都可以")), *times])
     if request.method == "GET":
-        form.patient.data = str(people[0].id) if people else None
+        waiting = [one for one in people if one.id not in _entered(view)] or people
+        form.patient.data = str(waiting[0].id) if waiting else None
         form.first.data, form.others.data = ANY, True
     return form
+
+
+def _entered(view: DrawView) -> set[int]:
+    """The patients of this account that take part at present."""
+    person = account_id()
+    mine = entries_of(view.hospital_id, view.id, person) if person else []
+    return {one.patient_id for one in mine if one.status != "withdrawn"}
 
 
 def _wishes(view: DrawView, form: DrawForm) -> list[uuid.UUID]:
@@ -163,6 +171,7 @@ def _page(view: DrawView, form: DrawForm, problems: list[Problem] | None = None)
         problems=problems or [],
         signed_in=person is not None,
         no_patients=not people,
+        all_in=bool(people) and all(one.id in _entered(view) for one in people),
         login_url=url_for("login.login", next=url_for("draws.show", draw=key)),
         add_patient_url=url_for("patients.add", next=url_for("draws.show", draw=key)),
         list=[one | {"mine": one["token"] in tokens} for one in listed],

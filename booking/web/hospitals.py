@@ -76,7 +76,13 @@ def hospital(slug: str) -> ResponseReturnValue:
     return render_template(
         "web/hospital.html",
         crumbs=_crumbs(own.name, own.slug),
-        hospital={"name": own.name, "grade": own.level, "gist": found.about, "phone": own.phone},
+        hospital={
+            "name": own.name,
+            "slug": own.slug,
+            "grade": own.level,
+            "gist": found.about,
+            "phone": own.phone,
+        },
         campuses=campuses,
         notices=[],
         departments=[_department(one, own) for one in found.departments if one.has_clinic or one.doctors],
