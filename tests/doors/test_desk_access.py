@@ -27,6 +27,8 @@ MATRIX = {
     ("desk.sessions.new", "POST"): "y--y",
     ("desk.sessions.edit", "GET"): "yy-y",
     ("desk.sessions.edit", "POST"): "y--y",
+    ("desk.draws.release", "GET"): "yy-y",
+    ("desk.draws.release", "POST"): "y--y",
     ("desk.stops.stop", "GET"): "y--y",
     ("desk.stops.stop", "POST"): "y--y",
     ("desk.stops.reopen", "POST"): "y--y",
