@@ -234,3 +234,16 @@ def test_waves_that_cannot_be_meant_leave_the_session_as_it_was():
     with pytest.raises(BadInput):
         session_of(at, waves=None)
     assert db.session.scalars(select(ClinicSession)).all() == []
+
+
+def test_a_place_sold_before_its_wave_is_found_afterwards(now):
+    """What nobody should be able to do, written straight to the rows, is seen by the check of the bookings."""
+    at = factory.clinic()
+    row = session_of(at, places=1, waves=[])
+    opened = factory.OpenSession(row, slots(row), {})
+    now.at(RELEASE + timedelta(minutes=5))
+    visit = book(at, opened, factory.person())
+    assert not broken()
+    with transaction() as session:
+        session.execute(update(Place).where(Place.id == visit.place_id).values(opens_at=EVENING))
+    assert [name for name in broken() if name.startswith("R16")]
