@@ -32,7 +32,7 @@ WAITING = (
         "R23",
         ELIGIBLE,
         (("            Wish.joined_at <= place.freed_at,\n", ""),),
-        (WISHES + "test_a_place_nobody_can_use_comes_back_at_a_minute_of_the_window",),
+        (WISHES + "test_who_joins_after_a_place_came_back_is_not_asked_about_it",),
     ),
     Mutant(
         "newest-wish-first",

@@ -360,6 +360,16 @@ def test_a_place_nobody_can_use_comes_back_at_a_minute_of_the_window(now):
     assert hold(at.id, opened.slots[0].id, holder="x", actor=browser()).place_id == given.place_id
 
 
+def test_who_joins_after_a_place_came_back_is_not_asked_about_it():
+    at = factory.clinic()
+    opened, rows = full(at)
+    who, wish = wait(at, opened)
+    give_back(at, rows)
+    leave(at.id, wish.id, actor=as_account(who))
+    _, partner = wait(at, opened)
+    assert offer_places() == 0 and not offers_of(partner)
+
+
 def test_without_a_wish_a_place_is_free_at_once():
     at = factory.clinic()
     opened, rows = full(at)
