@@ -9,7 +9,9 @@ import pytest
 
 from booking.appointments.patient_rules import lock_chart
 from booking.appointments.reserve import confirm, hold
+from booking.clock import db_now
 from booking.db import transaction
+from booking.people.models import PatientLink
 from tests import factory
 from tests.invariants import broken
 from tests.races.crowd import at_once
@@ -21,8 +23,11 @@ pytestmark = pytest.mark.usefixtures("within")
 def test_overlapping_visits_of_a_known_patient_cannot_be_booked_in_parallel(app):
     at = factory.clinic(policy={"per_day": 9, "per_department_day": 9})
     who = factory.person()
+    family = [who.account] + [factory.account() for _ in range(3)]  # else the lock on one account would do
     with transaction() as session:
         lock_chart(session, at.id, who.patient.id)
+        words = {"patient_id": who.patient.id, "relation": "parent", "seat": 1, "created_at": db_now(session)}
+        session.add_all([PatientLink(account_id=one.id, **words) for one in family[1:]])
     day = None
     for turn in range(4):
         held = []
@@ -33,9 +38,11 @@ def test_overlapping_visits_of_a_known_patient_cannot_be_booked_in_parallel(app)
             holder = f"h{turn}-{number}"
             actor = as_account(factory.person())
             held.append(hold(at.id, one.slots[0].id, holder=holder, actor=actor))
-        words = {"actor": as_account(who), "patient_id": who.patient.id}
         calls = [
-            lambda row=row, words=words: confirm(at.id, row.id, holder=row.holder, **words) for row in held
+            lambda row=row, one=one: confirm(
+                at.id, row.id, holder=row.holder, actor=as_account(one), patient_id=who.patient.id
+            )
+            for row, one in zip(held, family, strict=True)
         ]
         results = at_once(app, calls)
         assert Counter(type(one).__name__ for one in results) == {"Appointment": 1, "Overlap": 3}
