@@ -8,6 +8,7 @@ from worker import checks, serve
 
 worker_class = "worker.lanes.Worker"  # gthread with lanes to wait in
 threads = serve.THREADS
+preload_app = True  # a process that was killed is replaced in a moment, because the program is loaded already
 graceful_timeout = serve.GRACE_SECONDS
 control_socket_disable = True
 post_worker_init = serve.start_engine_room
