@@ -17,7 +17,9 @@ IDS = {
     "session_id": "00000000-0000-0000-0000-000000000001",
     "template_id": "00000000-0000-0000-0000-000000000002",
     "appointment_id": "00000000-0000-0000-0000-000000000003",
+    "slot_id": "00000000-0000-0000-0000-000000000004",
 }
+VALUES = {name: uuid.UUID(text) for name, text in IDS.items()} | {"patient_id": 10**15}
 
 # endpoint, method, then scheduler, desk, doctor, admin: "y" may, "-" gets 403
 MATRIX = {
@@ -49,6 +51,19 @@ MATRIX = {
     ("desk.appointments.move", "POST"): "-y-y",
     ("desk.mine.mine", "GET"): "yyyy",
     ("desk.waiting.waiting", "GET"): "yy-y",
+    ("desk.booking.sessions", "GET"): "-y-y",
+    ("desk.booking.slots", "GET"): "-y-y",
+    ("desk.booking.patient", "GET"): "-y-y",
+    ("desk.booking.new_patient", "GET"): "-y-y",
+    ("desk.booking.new_patient", "POST"): "-y-y",
+    ("desk.booking.book", "GET"): "-y-y",
+    ("desk.booking.book", "POST"): "-y-y",
+    ("desk.booking.extra", "GET"): "-y-y",
+    ("desk.booking.extra", "POST"): "-y-y",
+    ("desk.booking.done", "GET"): "-y-y",
+    ("desk.no_shows.list_no_shows", "GET"): "-y-y",
+    ("desk.no_shows.was_here", "POST"): "-y-y",
+    ("desk.no_shows.answer", "POST"): "-y-y",
 }
 OPEN = {"desk.sign_in.login", "desk.sign_in.logout", "desk.sign_in.start"}
 PAST_THE_GATE = {200, 303, 404, 422}
@@ -59,7 +74,7 @@ def addresses(app: Flask) -> dict[tuple[str, str], str]:
     with app.test_request_context():
         for rule in app.url_map.iter_rules():
             if rule.endpoint.startswith("desk.") and rule.endpoint not in OPEN:
-                path = rule.build({name: uuid.UUID(IDS[name]) for name in rule.arguments})
+                path = rule.build({name: VALUES[name] for name in rule.arguments})
                 assert path is not None
                 for method in sorted((rule.methods or set()) & {"GET", "POST"}):
                     found[(rule.endpoint, method)] = path[1]
