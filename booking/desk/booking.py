@@ -108,12 +108,15 @@ def slots(session_id: uuid.UUID) -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/slots/<uuid:slot_id>/book")
+@blueprint.route("/slots/<uuid:slot_id>/book", methods=["GET", "POST"])
 @staff_page("book_at_desk")
 def patient(slot_id: uuid.UUID) -> ResponseReturnValue:
-    """Look for the patient by ID number, telephone or name; or enter a new one."""
+    """Look for the patient by ID number, telephone or name; or enter a new one.
+
+    What is typed is posted, so that no full number stands in an address, a browser's history or a log.
+    """
     at, facts = house(), _facts(slot_id)
-    typed = plain(request.args.get("q"))[:60]
+    typed = plain(request.form.get("q"))[:60]
     found = find_patients(hospital_id(), typed, at.today) if typed else []
     return render_template(
         "staff/book_patient.html",
@@ -163,7 +166,7 @@ def new_patient(slot_id: uuid.UUID) -> ResponseReturnValue:
     return redirect(url_for("desk.booking.book", slot_id=slot_id, patient_id=made.id), code=303)
 
 
-@blueprint.route("/slots/<uuid:slot_id>/book/<int:patient_id>", methods=["GET", "POST"])
+@blueprint.route("/slots/<uuid:slot_id>/book/<number:patient_id>", methods=["GET", "POST"])
 @staff_page("book_at_desk")
 def book(slot_id: uuid.UUID, patient_id: int) -> ResponseReturnValue:
     """Say once more what and for whom; a POST books, and shows the code to read aloud."""
@@ -194,7 +197,7 @@ def book(slot_id: uuid.UUID, patient_id: int) -> ResponseReturnValue:
     return redirect(url_for("desk.booking.done", appointment_id=row.id), code=303)
 
 
-@blueprint.route("/slots/<uuid:slot_id>/extra/<int:patient_id>", methods=["GET", "POST"])
+@blueprint.route("/slots/<uuid:slot_id>/extra/<number:patient_id>", methods=["GET", "POST"])
 @staff_page("add_extra")
 def extra(slot_id: uuid.UUID, patient_id: int) -> ResponseReturnValue:
     """Add a number for one patient (加号): who answers for it, and why."""
@@ -240,6 +243,7 @@ def done(appointment_id: uuid.UUID) -> ResponseReturnValue:
         raise NoSuchAppointment()
     at = house()
     phone = found.patient_phone or found.booker_phone
+    standing = found.status == "booked"
     sex = _("女") if found.patient_sex == "f" else _("男")
     return render_template(
         "staff/book_done.html",
@@ -255,11 +259,14 @@ def done(appointment_id: uuid.UUID) -> ResponseReturnValue:
             "patient_label": f"{found.patient_masked}，{sex}",
             "fee": wording.fee(found.fee_cents) if found.fee_cents else "",
             "fee_label": found.fee_name,
-            "cancel_by_label": wording.moment(at.wall(found.cancel_deadline)),
+            "cancel_by_label": wording.moment(at.wall(found.cancel_deadline))
+            if standing and not found.deadline_passed
+            else "",
+            "state_label": "" if standing else labels.APPOINTMENT[found.status][0],
             "phone": found.hospital_phone,
             "told": mask_phone(phone) if phone else "",
             "extra": found.kind == "extra",
-            "standing": found.status == "booked",
+            "standing": standing,
             "printed_at": wording.moment(at.wall(at.now)),
         },
         detail_url=url_for("desk.appointments.detail", appointment_id=appointment_id),

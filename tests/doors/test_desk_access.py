@@ -54,6 +54,7 @@ MATRIX = {
     ("desk.booking.sessions", "GET"): "-y-y",
     ("desk.booking.slots", "GET"): "-y-y",
     ("desk.booking.patient", "GET"): "-y-y",
+    ("desk.booking.patient", "POST"): "-y-y",
     ("desk.booking.new_patient", "GET"): "-y-y",
     ("desk.booking.new_patient", "POST"): "-y-y",
     ("desk.booking.book", "GET"): "-y-y",

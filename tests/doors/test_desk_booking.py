@@ -34,7 +34,7 @@ def test_a_caller_is_booked_from_the_session_to_the_code_read_aloud(app):
     assert "08:30–09:00，网上 2，电话 1，选这个时间" in times.get_data(as_text=True)
     slot = opened.slots[0].id
     typed = who.patient.phone.removeprefix("+86")
-    found = desk.get(f"/staff/slots/{slot}/book", query_string={"q": typed}).get_data(as_text=True)
+    found = desk.post(f"/staff/slots/{slot}/book", {"q": typed}).get_data(as_text=True)
     page = f"/staff/slots/{slot}/book/{who.patient.id}"
     assert page in found and "沈*满" in found
     assert re.search(r"沈小满，女，\d+ 岁", text_of(desk.get(page)))
@@ -94,7 +94,7 @@ def test_patients_and_slots_of_another_hospital_do_not_exist(app):
     desk = seat(app, at, "desk")
     typed = stranger.patient.phone.removeprefix("+86")
     slot = opened.slots[0].id
-    assert "本院没有找到" in text_of(desk.get(f"/staff/slots/{slot}/book", query_string={"q": typed}))
+    assert "本院没有找到" in text_of(desk.post(f"/staff/slots/{slot}/book", {"q": typed}))
     for path in (
         f"/staff/slots/{slot}/book/{stranger.patient.id}",
         f"/staff/slots/{slot}/extra/{stranger.patient.id}",
@@ -102,6 +102,46 @@ def test_patients_and_slots_of_another_hospital_do_not_exist(app):
         f"/staff/sessions/{theirs.id}/book",
     ):
         assert desk.get(path).status_code == 404, path
+
+
+def test_a_patients_number_is_posted_and_never_looked_up_from_an_address(app):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    who = known(at, "沈小满")
+    desk = seat(app, at, "desk")
+    page = f"/staff/slots/{opened.slots[0].id}/book"
+    typed = who.patient.phone.removeprefix("+86")
+    asked = desk.get(page, query_string={"q": typed}).get_data(as_text=True)
+    assert f'value="{typed}"' not in asked and "沈*满" not in asked
+    assert 'method="post" role="search"' in asked
+    assert desk.send(page, {"q": typed}).status_code == 400, "without the page's token nothing is looked up"
+    found = desk.post(page, {"q": typed})
+    assert found.status_code == 200 and "沈*满" in found.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "9" * 16, "9" * 19, "9" * 40])
+def test_a_patients_id_of_any_size_is_at_most_not_found(app, number):
+    at = factory.clinic()
+    slot = factory.open_session(at).slots[0].id
+    desk = seat(app, at, "desk")
+    for step in ("book", "extra"):
+        assert desk.get(f"/staff/slots/{slot}/{step}/{number}").status_code == 404, step
+
+
+def test_the_slip_names_no_deadline_that_has_passed_and_reads_aloud_only_a_visit_that_stands(app, now):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    row = factory.booked(at, opened, known(at))
+    page = f"/staff/appointment/{row.id}/done"
+    shown = text_of(seat(app, at, "desk").get(page))
+    assert "最晚取消" in shown and "请把预约码念给患者" in shown
+    gone = factory.booked(at, opened, known(at), status="cancelled", visit_code="48271937")
+    shown = text_of(seat(app, at, "desk").get(f"/staff/appointment/{gone.id}/done"))
+    assert "已取消" in shown and "最晚取消" not in shown
+    assert "念给患者" not in shown and "预约好了" not in shown
+    now.shift(days=2)
+    shown = text_of(seat(app, at, "desk").get(page))
+    assert "最晚取消" not in shown and "请把预约码念给患者" in shown
 
 
 @pytest.mark.parametrize("role", ["scheduler", "doctor"])
@@ -123,7 +163,7 @@ def test_values_nobody_means_change_nothing(app):
     slot = opened.slots[0].id
     before = row_counts()
     for value in HOSTILE:
-        search = desk.get(f"/staff/slots/{slot}/book", query_string={"q": value.encode("utf-8", "replace")})
+        search = desk.post(f"/staff/slots/{slot}/book", {"q": value.encode("utf-8", "replace")})
         assert search.status_code in (200, 400), repr(value)
         for page, fields in (
             (f"/staff/slots/{slot}/book/{who.patient.id}", {"via": value}),
