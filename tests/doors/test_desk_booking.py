@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from booking.appointments.models import Appointment
-from booking.db import db
+from booking.db import db, transaction
+from booking.schedule.desk_slots import free_by_channel
 from booking.schedule.models import Place
 from tests import factory
 from tests.doors.desk_people import HOSTILE, row_counts, seat, text_of
@@ -142,6 +144,23 @@ def test_the_slip_names_no_deadline_that_has_passed_and_reads_aloud_only_a_visit
     now.shift(days=2)
     shown = text_of(seat(app, at, "desk").get(page))
     assert "最晚取消" not in shown and "请把预约码念给患者" in shown
+
+
+def test_places_that_rest_or_open_later_are_not_counted_as_booked(app):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=4)
+    factory.booked(at, opened, known(at))
+    slot = opened.slots[0].id
+    with transaction() as session:
+        free = session.scalars(
+            select(Place)
+            .where(Place.slot_id == slot, Place.appointment_id.is_(None))
+            .order_by(Place.position)
+        ).all()
+        free[0].rests_until = factory.now() + timedelta(hours=1)
+        free[1].opens_at = factory.now() + timedelta(hours=1)
+    line = next(one for one in free_by_channel(at.id, opened.id, factory.now()) if one.id == slot)
+    assert (line.taken, line.left) == (1, 1)
 
 
 @pytest.mark.parametrize("role", ["scheduler", "doctor"])
