@@ -41,7 +41,7 @@ def check(file: Any, commitment: str = "") -> Checked:
     done = Checked()
     try:
         _check(file, commitment.strip().lower(), done)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         done.say(False, "", "文件内容不完整或被改过，无法重算")
     return done
 

@@ -288,7 +288,8 @@ def public_file(view: DrawView) -> dict[str, Any]:
         if over:
             entry |= {
                 "rank": row.rank,
-                "refused": {times[slot]: why for slot, why in row.refused.items() if slot in times},
+                # that a rule closed it, never which: the names of rules tell of somebody's other visits
+                "refused": {times[slot]: "rule" for slot in row.refused if slot in times},
                 "result": times.get(row.slot_id.hex, "") if row.slot_id else "",
             }
         entries.append(entry)

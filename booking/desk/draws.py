@@ -43,6 +43,14 @@ def release(session_id: uuid.UUID) -> ResponseReturnValue:
     if request.method == "GET":
         _fill(waves_form, draw_form, detail, at)
         return _page(detail, at, waves_form, draw_form)
+    if act not in ("waves", "draw", "first_come"):
+        _fill(waves_form, draw_form, detail, at)
+        unclear = {
+            "text": _("没有收到要改什么，什么也没有改变。请重新选择后保存。"),
+            "href": "",
+            "more": None,
+        }
+        return _page(detail, at, waves_form, draw_form, [unclear]), 422
     mine = {"actor": me()}
     try:
         if act == "waves":
@@ -64,7 +72,7 @@ def release(session_id: uuid.UUID) -> ResponseReturnValue:
         found = labels.problems(refusal, waves_form if act == "waves" else draw_form)
         return _page(detail, at, waves_form, draw_form, found), refusal.status
     said = {"waves": _("放号批次已保存。"), "draw": _("已改为抽签放号。")}
-    flash(said.get(act or "", _("已改为先到先得。")), "ok")
+    flash(said.get(act, _("已改为先到先得。")), "ok")
     return redirect(url_for("desk.draws.release", session_id=session_id), code=303)
 
 

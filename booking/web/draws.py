@@ -139,7 +139,8 @@ def _page(view: DrawView, form: DrawForm, problems: list[Problem] | None = None)
     mine = entries_of(view.hospital_id, view.id, person) if person else []
     key = (view.hospital_id, view.id)
     row = doctor(view.doctor_slug)
-    back = cards.address(view.doctor_slug, view.visit_date)
+    # a doctor who has left has no page of their own; the draw keeps its page
+    back = cards.address(view.doctor_slug, view.visit_date) if row else url_for("doctors.list_doctors")
     tokens = {one.token for one in mine}
     listed = public_file(view)["entries"] if view.state == "drawn" else []
     return render_template(
@@ -149,6 +150,7 @@ def _page(view: DrawView, form: DrawForm, problems: list[Problem] | None = None)
             "heading": _heading(view, mine),
             "lede": _lede(view, mine),
             "doctor": cards.card(row, None) if row else None,
+            "doctor_name": view.doctor,
             "session_label": f"{wording.day_long(view.visit_date)} {view.part}",
             "place": " ".join(one for one in (view.hospital, view.campus, view.room) if one),
             "entries_label": _("%(from)s 起", **{"from": _moment(view, view.entries_from)}),

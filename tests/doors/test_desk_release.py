@@ -90,6 +90,15 @@ def test_the_desk_lets_a_session_be_drawn_and_takes_it_back(app):
     assert db.session.scalars(select(Place).where(Place.opens_at.is_not(None))).all() == []
 
 
+@pytest.mark.parametrize("act", [{}, {"act": ""}, {"act": "raffle"}])
+def test_a_form_that_names_no_change_changes_nothing(app, act):
+    at, opened, desk, path = scene(app)
+    assert desk.post(path, in_hours(at, 10)).status_code == 303
+    answer = desk.post(path, act)
+    assert answer.status_code == 422 and "什么也没有改变" in answer.text
+    assert clinic(at, opened).sale == "draw"
+
+
 def test_a_running_draw_is_shown_with_its_counts_and_cannot_be_changed(app, now):
     at, opened, desk, path = scene(app)
     desk.post(path, in_hours(at, 1))

@@ -92,6 +92,10 @@ def something_missing(file):
     del file["entries"][0]["rank"]
 
 
+def a_capacity_without_end(file):
+    file["capacity"]["08:30"] = float("inf")
+
+
 def nonsense(file):
     file["entries"] = 7
 
@@ -109,6 +113,7 @@ TAMPERED = [
     a_refusal_added,
     not_drawn_yet,
     something_missing,
+    a_capacity_without_end,
     nonsense,
 ]
 

@@ -316,7 +316,8 @@ def test_a_patients_own_limits_close_slots_to_them_and_the_file_says_so(now):
     assert set(results[busy.id].refused.values()) == {"SameDepartment"}
     file = public_file(draw_view(at.id, draw.id, factory.now()))
     shut = next(entry for entry in file["entries"] if entry["token"] == results[busy.id].token)
-    assert shut["result"] == "" and "09:00" in shut["refused"]
+    assert shut["result"] == "" and shut["refused"]["09:00"] == "rule"
+    assert set(shut["refused"].values()) == {"rule"}, "why is nobody else's business"
 
 
 def test_whoever_cannot_take_part_any_more_is_told_at_the_entry(now):
