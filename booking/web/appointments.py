@@ -25,7 +25,7 @@ from booking.people.rules import mask_phone
 from booking.refs import Key
 from booking.web import no_shows, passes
 from booking.web.forms import REASONS, AppealForm, CancelForm, put_errors
-from booking.web.session import account_id, actor_on, found, me, now, signed_in
+from booking.web.session import account_id, actor_on, found, me, now, signed_in, way_back
 
 blueprint = Blueprint("appointments", __name__)
 
@@ -74,8 +74,7 @@ def opened(appointment: Key) -> AppointmentView | None:
 
 def sign_in_first() -> ResponseReturnValue:
     """Send to the sign-in page and back to this one."""
-    there = request.full_path.rstrip("?") if request.method == "GET" else request.path
-    return redirect(url_for("login.login", next=there), code=303)
+    return redirect(url_for("login.login", next=way_back()), code=303)
 
 
 def is_owner(view: AppointmentView) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, render_template, request, session
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 from flask_babel import gettext as _
@@ -30,7 +31,7 @@ CSP = (
 )
 """No inline script or style anywhere; `application/ld+json` blocks are no scripts to this policy."""
 
-PERSONAL = ("/me", "/book", "/hold", "/login", "/logout", "/find", "/staff", "/demo")
+PERSONAL = ("/me", "/book", "/hold", "/login", "/logout", "/find", "/wait", "/staff", "/demo")
 FRESH_TOKEN_EVERY = 6 * 3600
 MODES, THEMES = ("elder", "standard"), ("light", "dark")
 
@@ -48,6 +49,7 @@ def dress(app: Flask) -> None:
     app.jinja_env.globals["asset"] = asset  # a global: imported macros see no context
     app.context_processor(_names)
     app.after_request(_finish)
+    app.session_interface = _Sessions()
     app.register_error_handler(Refusal, refused)
     app.register_error_handler(CSRFError, _stale)
     app.register_error_handler(RateLimitExceeded, _too_fast)
@@ -115,6 +117,14 @@ def _finish(answer: Response) -> Response:
             answer.set_etag(_mark(answer), weak=True)
             answer.make_conditional(request)
     return answer
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """The cookie sessions of Flask, but never in an answer that anybody may keep: a shared cache would hand the cookie on."""
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if not response.cache_control.public:
+            super().save_session(app, session, response)
 
 
 def _is_personal() -> bool:

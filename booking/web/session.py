@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
-from flask import g, redirect, request, session, url_for
+from flask import current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from booking.clock import db_now
@@ -140,14 +140,23 @@ def _found() -> list[list[Any]]:
     return [pair for pair in session.get(FOUND) or [] if isinstance(pair, list) and len(pair) == 2]
 
 
+def way_back() -> str:
+    """Return where signing in leads back to: this page, or for an address that only takes a POST the page above it."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    adapter, path = current_app.create_url_adapter(request), request.path
+    while adapter is not None and path and not adapter.test(path, "GET"):
+        path = path.rpartition("/")[0]
+    return path or "/"
+
+
 def signed_in(view: View) -> View:
     """Let a view run only for a signed-in account; others sign in first and come back."""
 
     @wraps(view)
     def gate(*args: Any, **kwargs: Any) -> ResponseReturnValue:
         if me() is None:
-            there = request.full_path.rstrip("?") if request.method == "GET" else request.path
-            return redirect(url_for("login.login", next=there), code=303)
+            return redirect(url_for("login.login", next=way_back()), code=303)
         return view(*args, **kwargs)
 
     return gate

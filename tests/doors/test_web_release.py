@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, time, timedelta
+from urllib.parse import unquote
 
 import pytest
 from icalendar import Calendar
@@ -13,6 +14,7 @@ from booking.appointments.draw import draw_due
 from booking.appointments.draw_entries import set_draw
 from booking.clock import utc
 from booking.db import transaction
+from booking.directory.models import Doctor
 from booking.refs import ref
 from booking.schedule.models import Place
 from booking.vault import blind_index
@@ -168,6 +170,19 @@ def test_a_calendar_may_be_kept_and_asked_for_again_cheaply(scene, client, name)
         assert client.get(unknown).status_code == 404
 
 
+def test_what_anybody_may_keep_carries_nobodys_cookie(drawn, visitor, here, now):
+    at, opened, draw = drawn
+    visitor.sign_in()
+    for path in (
+        f"/h/{at.hospital.slug}/releases.json",
+        f"/release/{ref(at.id, opened.id)}.ics",
+        f"/draw/{ref(at.id, draw.id)}.json",
+    ):
+        headers = visitor.get(path).headers
+        assert "public" in headers["Cache-Control"] and "Set-Cookie" not in headers, path
+    assert "Set-Cookie" in visitor.get("/me/settings").headers, "the sign-in lives on elsewhere"
+
+
 def test_a_stopped_or_past_release_is_not_in_the_calendar(scene, client, now):
     at, opened = scene
     now.at(RELEASE + timedelta(days=2))
@@ -216,7 +231,9 @@ def test_entering_withdrawing_and_entering_again_on_the_page(drawn, visitor, now
     at, opened, draw = drawn
     who, where = here(a_patient), f"/draw/{ref(at.id, draw.id)}"
     now.shift(minutes=31)
-    assert visitor.post(f"{where}/enter").status_code == 303, "sign in first"
+    first = visitor.post(f"{where}/enter")
+    assert first.status_code == 303, "sign in first"
+    assert unquote(first.headers["Location"]).endswith(f"next={where}"), "a page that can be opened"
     visitor.sign_in()
     assert visitor.post(f"{where}/enter", patient="", first="any").status_code == 422
     slot = opened.slots[1].id.hex
@@ -247,6 +264,19 @@ def test_the_result_page_names_my_token_and_lets_anybody_check(drawn, visitor, n
     assert "这个班次已经抽签" in visitor.get(page(at)).text
     stranger = Visitor(visitor.client.application).get(where)
     assert title(stranger).startswith("抽签结果") and "你的" not in stranger.text
+
+
+def test_the_page_of_a_draw_stays_when_the_doctor_has_left(drawn, visitor, here):
+    at, _opened, draw = drawn
+
+    def leave():
+        with transaction() as session:
+            session.execute(update(Doctor).where(Doctor.id == at.doctor.id).values(active=False))
+
+    here(leave)
+    shown = visitor.get(f"/draw/{ref(at.id, draw.id)}")
+    assert shown.status_code == 200 and at.doctor.name in shown.text
+    assert f"/d/{at.doctor.slug}" not in shown.text, "no way to a page that is gone"
 
 
 def test_too_late_is_said_on_the_page(drawn, visitor, now, here):

@@ -97,7 +97,7 @@ def test_no_page_has_an_inline_script_or_style(visitor, house):
 
 def test_personal_pages_are_never_stored_or_indexed(visitor, house):
     visitor.sign_in(house[2].account.phone)
-    for path in ("/me/appointments", "/me/patients", "/me/messages", "/me/settings", "/find"):
+    for path in ("/me/appointments", "/me/patients", "/me/messages", "/me/settings", "/find", "/wait/1-0"):
         headers = visitor.get(path).headers
         assert headers["Cache-Control"] == "private, no-store", path
         assert "noindex" in headers["X-Robots-Tag"], path
