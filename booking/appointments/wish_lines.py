@@ -37,6 +37,22 @@ def line_of_session(
     return session.scalar(query) or 0
 
 
+def may_still_get(session: Session, wish: Wish, now: datetime) -> bool:
+    """Whether any session that a wish names can still have a number: not stopped, not over; a draft may be published yet."""
+    query = (
+        select(ClinicSession.id)
+        .join(Practice, with_practice())
+        .join(Wish, covers())
+        .where(
+            ClinicSession.hospital_id == wish.hospital_id,
+            Wish.id == wish.id,
+            ClinicSession.status.not_in(("stopped", "finished")),
+            ClinicSession.ends_at > now,
+        )
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def odds_of(session: Session, hospital_id: int, session_id: uuid.UUID, line: int, now: datetime) -> Odds:
     """Return how many earlier wishes about as far in line for the same doctor or department got a place.
 

@@ -12,7 +12,7 @@ from sqlalchemy import and_, select
 
 from booking.appointments.models import Appointment
 from booking.appointments.queries import AppointmentView, appointment
-from booking.appointments.wish_lines import line_of_session, odds_of
+from booking.appointments.wish_lines import line_of_session, may_still_get, odds_of
 from booking.appointments.wish_models import WishOffer, WishPatient
 from booking.appointments.wish_rules import Odds
 from booking.clock import db_now
@@ -37,7 +37,8 @@ class WishView:
 
     The names of doctors, departments, parts, campuses and kinds are those it asks for; empty parts, campuses or kinds mean
     any. `doctor`, `department`, `part` and `session_date` are those of the full session it was joined from. `offers` are
-    the appointments it may accept now; `needs_referral` when their session asks for one.
+    the appointments it may accept now; `needs_referral` when their session asks for one. `stopped` when its session is
+    stopped and no other that it names can still have a number.
     """
 
     hospital_id: int
@@ -76,6 +77,7 @@ class WishView:
     kinds: list[str] = field(default_factory=list)
     offers: list[AppointmentView] = field(default_factory=list)
     needs_referral: bool = False
+    stopped: bool = False
 
     @property
     def accept_by(self) -> datetime | None:
@@ -171,6 +173,8 @@ def _views(*conditions: Any, order: Any = (), limit: int = 30) -> list[WishView]
         if row.status in LIVE_WISH:
             ahead = line_of_session(db.session(), row.hospital_id, row.session_id, before=row)
             view.line = ahead + 1
+            now = db_now(db.session())
+            view.stopped = clinic.status == "stopped" and not may_still_get(db.session(), row, now)
         if row.status == "offered":
             view.offers, view.needs_referral = _offers(row)
         views.append(view)

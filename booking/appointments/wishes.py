@@ -128,7 +128,7 @@ def _join(
         if until <= now:
             at = local(until, clinic.zone)
             raise ListClosed(until=f"{at.month} 月 {at.day} 日 {at:%H:%M}")
-        _ensure_full(session, clinic, now)
+        ensure_full(session, clinic, now)
         wish_id = new_id()
         session.execute(
             insert(Wish).values(
@@ -288,7 +288,7 @@ def _ensure_shape(
         raise BadInput(wrong, errors={"dates": wrong})
 
 
-def _ensure_full(session: Session, clinic: ClinicSession, now: datetime) -> None:
+def ensure_full(session: Session, clinic: ClinicSession, now: datetime) -> None:
     """Raise NotFull before the release and while any place of the session could be taken by somebody at the pages."""
     free = session.scalar(
         select(Place.id)

@@ -17,7 +17,7 @@ from booking.appointments.desk_patients import find_patients, patient_here, regi
 from booking.appointments.extra import add_extra
 from booking.appointments.facts import SlotFacts, slot_facts
 from booking.appointments.queries import appointment
-from booking.appointments.rules import NoSuchAppointment, SlotFull
+from booking.appointments.rules import KeyReused, NoSuchAppointment, SlotFull
 from booking.db import db
 from booking.desk import labels
 from booking.desk.booking_forms import BookForm, ExtraForm, NewPatientForm
@@ -191,6 +191,8 @@ def book(slot_id: uuid.UUID, patient_id: int) -> ResponseReturnValue:
     except NotFound:
         raise
     except Refusal as refusal:
+        if isinstance(refusal, KeyReused):
+            form.key.data = secrets.token_hex(16)  # what is shown now is another request
         may_insist = bool(refusal.facts.get("overridable")) or isinstance(refusal, SlotFull)
         page = _book_page(slot_id, patient_id, form, labels.problems(refusal, form), may_insist=may_insist)
         return page, refusal.status
@@ -228,6 +230,8 @@ def extra(slot_id: uuid.UUID, patient_id: int) -> ResponseReturnValue:
     except NotFound:
         raise
     except Refusal as refusal:
+        if isinstance(refusal, KeyReused):
+            form.key.data = secrets.token_hex(16)  # what is shown now is another request
         may_insist = bool(refusal.facts.get("overridable"))
         found = labels.problems(refusal, form)
         return _extra_page(_facts(slot_id), patient_id, form, found, may_insist=may_insist), refusal.status

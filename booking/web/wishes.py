@@ -15,8 +15,10 @@ from flask_babel import gettext as _
 from booking import clock, wording
 from booking.appointments.answer_offer import accept_offer, decline_offer
 from booking.appointments.queries import AppointmentView
+from booking.appointments.rules import KeyReused
 from booking.appointments.wish_lines import line_of_session
 from booking.appointments.wish_queries import (
+    WISH_STATUS,
     Offered,
     WishView,
     odds,
@@ -24,7 +26,8 @@ from booking.appointments.wish_queries import (
     wishes_of,
 )
 from booking.appointments.wish_queries import wish as wish_of
-from booking.appointments.wish_rules import NoSuchWish
+from booking.appointments.wish_rules import NoSuchWish, NotFull
+from booking.appointments.wishes import ensure_full
 from booking.appointments.wishes import join as join_list
 from booking.appointments.wishes import leave as leave_list
 from booking.db import db
@@ -34,6 +37,7 @@ from booking.errors import NotFound, Refusal
 from booking.limits import limiter
 from booking.people.queries import patients_of
 from booking.refs import Key, parse_ref, ref
+from booking.schedule.queries import SELLING
 from booking.web import cards, passes
 from booking.web.appointments import tabs
 from booking.web.forms import WishForm, offered, put_errors
@@ -54,8 +58,10 @@ Problem = dict[str, Any]
 def join(clinic: Key) -> ResponseReturnValue:
     """Show what to wait for, beginning with a full session; a POST joins and leads to the place in line."""
     offer = what_to_offer(*clinic, clock.local(now(), "Asia/Shanghai").date() + AHEAD)
-    if offer is None:
+    if offer is None or offer.clinic.status == "draft":
         raise NotFound(_("没有找到这个班次，请回到医生页面重新选择。"))
+    if request.method == "GET" and (offer.clinic.status not in SELLING or offer.clinic.ends_at <= now()):
+        return redirect(_doctor_page(offer), code=303)  # the doctor's page says what became of it
     people = {
         str(one.id): f"{one.masked_name}（{one.relation_name}）"
         for one in patients_of(account_id() or 0, now())
@@ -84,6 +90,8 @@ def join(clinic: Key) -> ResponseReturnValue:
     except Refusal as refusal:
         if refusal.status == 404:
             raise
+        if isinstance(refusal, KeyReused):
+            form.request_key.data = secrets.token_hex(16)  # what is shown now is another request
         problems = put_errors(form, refusal)
         for one in problems:
             one["more"] = _way_on(refusal, offer)
@@ -143,6 +151,7 @@ def _join_page(
         "web/wait.html",
         back_url=_doctor_page(offer),
         what=_session_words(offer),
+        not_full=_not_full(offer),
         ahead=line_of_session(db.session(), *clinic),
         form=form,
         action=here,
@@ -154,6 +163,15 @@ def _join_page(
         rules=_rules(policy),
         wide=wide,
     )
+
+
+def _not_full(offer: Offered) -> str:
+    """Return why nobody needs to wait for this session, "" when it is full."""
+    try:
+        ensure_full(db.session(), offer.clinic, now())
+    except NotFull as refusal:
+        return refusal.text
+    return ""
 
 
 def _session_words(offer: Offered) -> dict[str, Any]:
@@ -208,13 +226,16 @@ def list_wishes() -> ResponseReturnValue:
 
 def _row(view: WishView) -> dict[str, Any]:
     note = _("第 %(n)s 位，等到 %(until)s", n=view.line, until=_until(view)) if view.line else _why_over(view)
+    status, status_label = _status(view)
+    if view.stopped:
+        note = _stopped()
     if _standing(view):
         note = _("请在%(until)s 前确认，过时让给下一位", until=_accept_by(view))
     return {
         "url": url_for("wishes.wish", wish=view.ref),
         "title": _dates(view),
-        "status_label": view.status_name,
-        "tone": TONES[view.status],
+        "status_label": status_label,
+        "tone": TONES[status],
         "who": f"{_doctors(view)}·{view.department}",
         "patients": _("、").join(view.patients),
         "note": note,
@@ -294,13 +315,14 @@ def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined:
     live = view.status in ("waiting", "offered")
     until = view.accept_by
     standing = _standing(view)
+    status, status_label = _status(view)
     return render_template(
         "web/wish.html",
         back_url=url_for("wishes.list_wishes"),
-        joined=joined and view.status == "waiting",
-        status=view.status,
-        status_label=view.status_name,
-        tone=TONES[view.status],
+        joined=joined and status == "waiting",
+        status=status,
+        status_label=status_label,
+        tone=TONES[status],
         live=live,
         offers=[passes.ticket(one, now(), owner=True) for one in standing],
         offer_ref=standing[0].ref if standing else "",
@@ -314,12 +336,12 @@ def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined:
         keeps_turn=view.turns_kept > 0,
         line=view.line,
         ahead=_ahead(view) if view.line else "",
-        odds=_odds(view) if view.status == "waiting" else "",
+        odds=_odds(view) if status == "waiting" and not view.stopped else "",
         facts=_facts(view),
-        over=_why_over(view) if not live else "",
+        over=_why_over(view) if not live else _stopped() if view.stopped and not standing else "",
         again_url=cards.address(view.doctor_slug),
         doctor=view.doctor,
-        rules=_rules(policy) if live and not standing else [],
+        rules=_rules(policy) if live and not standing and not view.stopped else [],
         phone=view.hospital_phone,
         problems=problems or [],
     )
@@ -328,6 +350,17 @@ def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined:
 def _standing(view: WishView) -> list[AppointmentView]:
     """Return the offers that may still be accepted; one that has run out may not have been tidied away yet."""
     return [one for one in view.offers if one.held_until and one.held_until > now()]
+
+
+def _status(view: WishView) -> tuple[str, str]:
+    """Return the state with its name; with its offer run out a wish waits, also before that was tidied away."""
+    if view.status == "offered" and not _standing(view):
+        return "waiting", WISH_STATUS["waiting"]
+    return view.status, view.status_name
+
+
+def _stopped() -> str:
+    return _("这个班次已停诊，不会再有号，请另约")
 
 
 def _facts(view: WishView) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from booking.schedule.desk_slots import free_by_channel
 from booking.schedule.models import Place
 from tests import factory
 from tests.doors.desk_people import HOSTILE, row_counts, seat, text_of
+from tests.doors.visitor import hidden
 from tests.invariants import broken
 from tests.verbs.test_at_desk import ID, known
 
@@ -53,6 +54,23 @@ def test_a_caller_is_booked_from_the_session_to_the_code_read_aloud(app):
     history = text_of(desk.get(f"/staff/appointment/{row.id}"))
     assert "医院代约" in history and "分诊台" in history
     assert not broken()
+
+
+def test_a_form_sent_again_with_something_else_gets_a_number_of_its_own_for_the_next_press(app):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=2)
+    desk, slot = seat(app, at, "desk"), opened.slots[0].id
+    added = {"via": "desk", "owner": "doctor", "reason": "复查结果异常"}
+    for kind, fields in (("book", {"via": "desk"}), ("extra", added)):
+        first, second = known(at), known(at)
+        desk.post(f"/staff/slots/{slot}/{kind}/{first.patient.id}", fields | {"key": f"k-{kind}"})
+        page = f"/staff/slots/{slot}/{kind}/{second.patient.id}"
+        refused = desk.post(page, fields | {"key": f"k-{kind}"})
+        assert refused.status_code == 422 and "内容不同" in text_of(refused), kind
+        fresh = hidden(refused, "key")
+        assert fresh and fresh != f"k-{kind}"
+        again = desk.post(page, fields | {"key": fresh})
+        assert again.status_code == 303, kind
 
 
 def test_a_full_slot_asks_for_a_reason_or_an_added_number(app):

@@ -7,18 +7,21 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from booking.appointments.models import Appointment
 from booking.appointments.offers import offer_places
+from booking.appointments.stop import stop_session
 from booking.clock import local
-from booking.db import db
+from booking.db import db, transaction
 from booking.notices.service import send_due
 from booking.refs import ref
+from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import Wish
 from tests import factory
 from tests.doors.desk_people import seat, text_of
 from tests.doors.visitor import Visitor, hidden, title
+from tests.verbs.test_after import staff
 from tests.verbs.test_wishes import full, give_back, wait
 
 
@@ -126,6 +129,7 @@ def test_a_session_with_a_free_place_sends_back_to_its_times(app, at, person, vi
         opened = factory.open_session(at)
     assert "/wait/" not in visitor.get(day_of(at, opened)).text
     page = visitor.get(f"/wait/{ref(opened.session)}")
+    assert "还有号，直接选时间预约就行" in words(page) and "约满了，" not in words(page)
     refused = join(visitor, page, person)
     assert refused.status_code == 409 and "还有号" in refused.text and day_of(at, opened)[:20] in refused.text
 
@@ -160,6 +164,9 @@ def test_an_offer_declined_or_run_out_says_what_is_left(app, at, sold_out, perso
     page = visitor.get(f"/me/wishes/{ref(wish)}")
     fields = {"offer": hidden(page, "offer")}
     now.shift(minutes=61)
+    for path in ("/me/wishes", f"/me/wishes/{ref(wish)}"):
+        shown = words(visitor.get(path))
+        assert "候补中" in shown and "有号，等你确认" not in shown, path
     late = visitor.post(f"/me/wishes/{ref(wish)}/accept", fields)
     assert late.status_code == 410 and "已让给下一位" in late.text and "你仍在候补" in late.text
     with app.app_context():
@@ -168,6 +175,47 @@ def test_an_offer_declined_or_run_out_says_what_is_left(app, at, sold_out, perso
     page = visitor.get(f"/me/wishes/{ref(wish)}")
     declined = visitor.post(f"/me/wishes/{ref(wish)}/decline", offer=hidden(page, "offer"))
     assert "已让给下一位" in visitor.follow(declined).text
+
+
+def test_a_session_that_is_not_sold_has_no_waiting_list(app, at, sold_out, person, visitor):
+    opened, _ = sold_out
+    path = f"/wait/{ref(opened.session)}"
+
+    def become(status):
+        with app.app_context(), transaction() as session:
+            session.execute(update(ClinicSession).values(status=status))
+
+    become("draft")
+    assert visitor.get(path).status_code == 404
+    for status in ("stopped", "finished"):
+        become(status)
+        answer = visitor.get(path)
+        assert answer.status_code == 303 and f"/d/{at.doctor.slug}" in answer.headers["Location"], status
+
+
+def test_who_waits_for_a_stopped_session_is_told_to_look_elsewhere(app, at, sold_out, person, visitor):
+    opened, _ = sold_out
+    said = "这个班次已停诊，不会再有号，请另约"
+    with app.app_context():
+        _, wish = wait(at, opened, person)
+    paths = "/me/wishes", f"/me/wishes/{ref(wish)}"
+    assert not any(said in visitor.get(path).text for path in paths)
+    with app.app_context():
+        stop_session(at.id, opened.id, actor=staff(at, "scheduler"), reason="医生外出会诊")
+    for path in paths:
+        assert said in visitor.get(path).text, path
+    assert "退出候补" in visitor.get(paths[1]).text and "看" in visitor.get(paths[1]).text
+
+
+def test_another_wish_under_the_same_request_is_asked_once_more(app, sold_out, person, visitor):
+    opened, _ = sold_out
+    page = visitor.get(f"/wait/{ref(opened.session)}")
+    assert join(visitor, page, person).status_code == 303
+    with app.app_context():
+        child = factory.patient(person.account, "陈小宝", relation="child", seat=2).id
+    other = join(visitor, page, person, patients=str(child))
+    assert other.status_code == 422 and "内容不同" in other.text
+    assert join(visitor, other, person, patients=str(child)).status_code == 303
 
 
 def test_leaving_and_somebody_elses_wish(app, at, sold_out, person, visitor):
