@@ -22,7 +22,7 @@ from booking.people.models import PatientLink
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.queries import sellable
 from booking.schedule.waiting_rules import LEAST_TO_ANSWER, accept_by
-from booking.schedule.wanted import Wish, covers, with_practice
+from booking.schedule.wanted import WAITING, Wish, covers, with_practice
 
 ASKED_WHEN_ACCEPTED = "?"
 """Where a session asks for a referral, its number is given with the acceptance."""
@@ -58,7 +58,7 @@ def in_order(session: Session, place: Place, facts: SlotFacts, now: datetime) ->
         .where(
             ClinicSession.hospital_id == place.hospital_id,
             ClinicSession.id == facts.clinic.id,
-            Wish.status == "waiting",
+            Wish.status == WAITING,
             Wish.ends_at > now,
             Wish.joined_at <= place.freed_at,
             ~exists().where(*mine, unsuited),

@@ -10,7 +10,7 @@ from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.places import end_stale_holds
 from booking.appointments.wish_models import WishOffer
 from booking.clock import db_now
-from booking.db import db, end_read, retried, transaction
+from booking.db import constant, db, end_read, retried, transaction
 
 KEPT = timedelta(days=30)
 BATCH = 500
@@ -19,7 +19,9 @@ BATCH = 500
 def sweep_holds() -> int:
     """End every hold whose time is over, hospital by hospital, 200 in a transaction; return how many."""
     now = db_now(db.session())
-    late = select(Appointment.hospital_id).where(Appointment.status == "held", Appointment.held_until <= now)
+    late = select(Appointment.hospital_id).where(
+        Appointment.status == constant("held"), Appointment.held_until <= now
+    )
     hospitals = list(db.session.scalars(late.group_by(Appointment.hospital_id)))
     end_read()
     ended = 0

@@ -14,7 +14,7 @@ from booking.clock import db_now
 from booking.db import db, end_read, retried, transaction
 from booking.directory.models import Hospital
 from booking.directory.policy import current_policy
-from booking.schedule.wanted import Wish, WishChoice
+from booking.schedule.wanted import WAITING, Wish, WishChoice
 from booking.staff.rules import SYSTEM, ensure_may
 
 KEPT = timedelta(days=400)
@@ -27,7 +27,7 @@ def end_wishes() -> int:
     A wish that is being offered a place ends after the offer. A repeat finds nothing left.
     """
     now = db_now(db.session())
-    late = (Wish.status == "waiting", Wish.ends_at <= now)
+    late = (Wish.status == WAITING, Wish.ends_at <= now)
     hospitals = list(db.session.scalars(select(Wish.hospital_id).where(*late).distinct()))
     end_read()
     ended = 0
@@ -44,7 +44,7 @@ def _end_batch(hospital_id: int) -> int:
         now = db_now(session)
         rows = session.scalars(
             select(Wish)
-            .where(Wish.hospital_id == hospital_id, Wish.status == "waiting", Wish.ends_at <= now)
+            .where(Wish.hospital_id == hospital_id, Wish.status == WAITING, Wish.ends_at <= now)
             .order_by(Wish.turn_at)
             .limit(BATCH)
             .with_for_update(skip_locked=True)

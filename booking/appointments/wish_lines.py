@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from booking.appointments.wish_rules import Odds, about_the_same
 from booking.directory.models import Practice
 from booking.schedule.models import ClinicSession
-from booking.schedule.wanted import LIVE_WISH, Wish, covers, with_practice
+from booking.schedule.wanted import LIVING, Wish, covers, with_practice
 
 REMEMBERED = timedelta(days=180)
 
@@ -28,7 +28,7 @@ def line_of_session(
         .where(
             ClinicSession.hospital_id == hospital_id,
             ClinicSession.id == session_id,
-            Wish.status.in_(LIVE_WISH),
+            Wish.status.in_(LIVING),
         )
     )
     if before is not None:

@@ -21,7 +21,7 @@ from booking.directory.models import Campus, ClinicKind, DayPart, Department, Do
 from booking.people.models import Patient
 from booking.people.rules import mask_name
 from booking.schedule.models import ClinicSession
-from booking.schedule.wanted import LIVE_WISH, Wish, WishChoice, covers, with_practice
+from booking.schedule.wanted import LIVE_WISH, LIVING, Wish, WishChoice, covers, with_practice
 
 WISH_STATUS = {
     "waiting": "候补中",
@@ -105,7 +105,7 @@ def wishes_of(account_id: int, *, ended: bool = False, limit: int = 30) -> list[
     mine = Wish.account_id == account_id
     if ended:
         return _views(mine, Wish.status.not_in(LIVE_WISH), order=Wish.ended_at.desc(), limit=limit)
-    return _views(mine, Wish.status.in_(LIVE_WISH), order=(Wish.status, Wish.joined_at), limit=limit)
+    return _views(mine, Wish.status.in_(LIVING), order=(Wish.status, Wish.joined_at), limit=limit)
 
 
 def odds(view: WishView) -> Odds:
@@ -272,7 +272,7 @@ def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
         .where(
             ClinicSession.hospital_id == hospital_id,
             ClinicSession.id == session_id,
-            Wish.status.in_(LIVE_WISH),
+            Wish.status.in_(LIVING),
         )
         .order_by(Wish.turn_at, Wish.id)
         .limit(200)

@@ -21,24 +21,28 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
-    exists,
+    case,
     func,
     or_,
     select,
     text,
+    union,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from booking.clock import db_now
-from booking.db import Instant, Model, Tenant
+from booking.db import Instant, Model, Tenant, constant
 from booking.directory.models import Practice
 from booking.directory.policy import current_policy
 from booking.outbox import wake_after
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.waiting_rules import list_closes, rest_until
 
+WAITING = constant("waiting")
 LIVE_WISH = ("waiting", "offered")
+LIVING = (WAITING, constant("offered"))
+"""The same in the text of a query, where partial indexes need them."""
 SELLING = ("published", "running")
 
 
@@ -66,6 +70,13 @@ class Wish(Tenant, Model):
             "turn_at",
             sqlite_where=text("status = 'waiting'"),
             postgresql_where=text("status = 'waiting'"),
+        ),
+        Index(
+            "ix_wish_live",
+            "hospital_id",
+            "last_date",
+            sqlite_where=text("status IN ('waiting', 'offered')"),
+            postgresql_where=text("status IN ('waiting', 'offered')"),
         ),
         Index("ix_wish_account", "account_id", "joined_at"),
         Index("ix_wish_session", "hospital_id", "session_id"),
@@ -141,10 +152,10 @@ class WishChoice(Tenant, Model):
 def covers() -> ColumnElement[bool]:
     """The wishes that name the session of the surrounding query, which has `ClinicSession` and its `Practice`.
 
-    The database does the matching. Doctors and departments are looked up by index first; a wish left over is then
-    compared by date, part of day, campus and kind.
+    The database does the matching: the wishes that name the doctor or the department are one list, found by index (an OR
+    of two lists would be asked of every wish); a wish of it is then compared by date, part of day, campus and kind.
     """
-    named = [
+    named = (
         select(WishChoice.wish_id)
         .where(
             WishChoice.hospital_id == ClinicSession.hospital_id,
@@ -152,11 +163,21 @@ def covers() -> ColumnElement[bool]:
             WishChoice.last_date >= ClinicSession.local_date,
         )
         .correlate(ClinicSession, Practice)
-        for column, value in (
-            (WishChoice.doctor_id, ClinicSession.doctor_id),
-            (WishChoice.department_id, Practice.department_id),
-        )
-    ]
+        for column, value in _names()
+    )
+    return and_(Wish.id.in_(union(*named)), _fits())
+
+
+def _names() -> tuple[tuple[Any, Any], ...]:
+    """What a wish must name, the one or the other, with what the session has of it."""
+    return (
+        (WishChoice.doctor_id, ClinicSession.doctor_id),
+        (WishChoice.department_id, Practice.department_id),
+    )
+
+
+def _fits() -> ColumnElement[bool]:
+    """The wishes of the session's hospital that its date, part of day, campus and kind suit."""
     rest = [
         _any_or(column, value)
         for column, value in (
@@ -167,20 +188,48 @@ def covers() -> ColumnElement[bool]:
     ]
     return and_(
         Wish.hospital_id == ClinicSession.hospital_id,
-        or_(*(Wish.id.in_(one) for one in named)),
         Wish.first_date <= ClinicSession.local_date,
         Wish.last_date >= ClinicSession.local_date,
         *rest,
     )
 
 
-def _any_or(column: Any, value: Any) -> ColumnElement[bool]:
-    mine = (WishChoice.hospital_id == Wish.hospital_id, WishChoice.wish_id == Wish.id)
-    outer = (Wish, ClinicSession, Practice)
+def _wanted() -> ColumnElement[bool]:
+    """Whether a living wish names the session of the surrounding query: from its doctor and its department, by index.
+
+    One question for each: an OR inside would have the database ask every wish of the hospital.
+    """
+    named = aliased(WishChoice)
     return or_(
-        ~exists().where(*mine, column.is_not(None)).correlate(*outer),
-        exists().where(*mine, column == value).correlate(*outer),
+        *(
+            select(Wish.id)
+            .join(named, and_(named.hospital_id == Wish.hospital_id, named.wish_id == Wish.id))
+            .where(
+                named.hospital_id == ClinicSession.hospital_id,
+                getattr(named, column.key) == value,
+                named.last_date >= ClinicSession.local_date,
+                Wish.status.in_(LIVING),
+                _fits(),
+            )
+            .correlate(ClinicSession, Practice)
+            .exists()
+            for column, value in _names()
+        )
     )
+
+
+def _any_or(column: Any, value: Any) -> ColumnElement[bool]:
+    """Whether a wish leaves this open or names the session's value.
+
+    One look at its own choices: two EXISTS would tempt the database to read the choices of every wish there ever was.
+    """
+    suits = (
+        select(func.max(case((column == value, 1), else_=0)))
+        .where(WishChoice.hospital_id == Wish.hospital_id, WishChoice.wish_id == Wish.id, column.is_not(None))
+        .correlate(Wish, ClinicSession, Practice)
+        .scalar_subquery()
+    )
+    return func.coalesce(suits, 1) == 1
 
 
 def with_practice() -> ColumnElement[bool]:
@@ -191,12 +240,6 @@ def with_practice() -> ColumnElement[bool]:
 @cache
 def _freed_query() -> Select[*tuple[Any, ...]]:
     """A free place with what its resting depends on, and whether anybody waits for it."""
-    wanted = (
-        select(Wish.id)
-        .where(Wish.status.in_(LIVE_WISH), covers())
-        .correlate(ClinicSession, Practice)
-        .exists()
-    )
     return (
         select(
             ClinicSession.local_date,
@@ -208,7 +251,7 @@ def _freed_query() -> Select[*tuple[Any, ...]]:
             Place.channel,
             Place.rolls_at,
             Place.opens_at,
-            wanted.label("wanted"),
+            _wanted().label("wanted"),
         )
         .select_from(Place)
         .join(Slot, and_(Slot.hospital_id == Place.hospital_id, Slot.id == Place.slot_id))
@@ -274,7 +317,7 @@ def _seats_query() -> Select[*tuple[Any, ...]]:
         .where(
             ClinicSession.hospital_id == bindparam("hospital"),
             ClinicSession.id == bindparam("session"),
-            Wish.status.in_(LIVE_WISH),
+            Wish.status.in_(LIVING),
         )
     )
 
@@ -284,5 +327,10 @@ def keep_back_for_wishes(
 ) -> int:
     """Let so many of the places a session has just gained rest as people wait for it; return how many."""
     asked_for = {"hospital": hospital_id, "session": session_id}
-    seats = session.scalar(_seats_query(), asked_for) if place_ids else 0
-    return keep_back_if_wanted(session, hospital_id, place_ids[: seats or 0])
+    seats = (session.scalar(_seats_query(), asked_for) if place_ids else 0) or 0
+    kept = 0
+    for place_id in place_ids:
+        if kept >= seats:
+            break
+        kept += keep_back_if_wanted(session, hospital_id, [place_id])
+    return kept
