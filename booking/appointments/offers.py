@@ -18,7 +18,7 @@ from booking.appointments.models import Appointment
 from booking.appointments.places import add_event, end_stale_holds, take_kept_place
 from booking.appointments.wish_models import WishOffer
 from booking.clock import db_now
-from booking.db import db, end_read, new_id, retried, transaction
+from booking.db import constant, db, end_read, new_id, retried, transaction
 from booking.directory.models import Hospital, Policy
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
@@ -45,7 +45,7 @@ def offer_places() -> int:
         Place.freed_at.is_not(None), Place.appointment_id.is_(None), Place.rests_until > now
     )
     run_out = select(Appointment.hospital_id).where(
-        Appointment.status == "held", Appointment.held_until <= now, Appointment.kind == "offer"
+        Appointment.status == constant("held"), Appointment.held_until <= now, Appointment.kind == "offer"
     )
     hospitals = {*session.scalars(to_ask.distinct()), *session.scalars(run_out.distinct())}
     end_read()
@@ -172,7 +172,7 @@ def _make_offer(session: Session, wish: Wish, seats: Sequence[Seat], policy: Pol
     rows = []
     for seat in seats:
         appointment_id = new_id()
-        take_kept_place(session, wish.hospital_id, seat.place_id, appointment_id, held_until=until)
+        take_kept_place(session, wish.hospital_id, seat.place_id, appointment_id, held_until=until, now=now)
         insert_with_code(
             session,
             {

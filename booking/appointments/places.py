@@ -15,7 +15,9 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     insert,
+    literal,
     literal_column,
     or_,
     select,
@@ -29,7 +31,7 @@ from booking import failpoints
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.rules import is_legal
 from booking.appointments.turns import lose_turn
-from booking.db import core, new_id
+from booking.db import Instant, constant, core, new_id
 from booking.schedule.models import Place
 from booking.schedule.queries import NOW, sellable
 from booking.schedule.wanted import keep_back_if_wanted
@@ -139,8 +141,12 @@ def take_kept_place(
     appointment_id: uuid.UUID,
     *,
     held_until: datetime,
+    now: datetime,
 ) -> None:
-    """Mark a place that is kept back for the waiting list as taken by an offer; the caller has its row locked and free."""
+    """Mark a place that is kept back for the waiting list as taken by an offer; the caller has its row locked and free.
+
+    One from the public sale, the second of a pair, is asked about from `now` on, so that it goes on if the offer ends.
+    """
     done = session.execute(
         update(Place)
         .where(
@@ -149,7 +155,11 @@ def take_kept_place(
             Place.appointment_id.is_(None),
             Place.open.is_(True),
         )
-        .values(appointment_id=appointment_id, held_until=held_until)
+        .values(
+            appointment_id=appointment_id,
+            held_until=held_until,
+            freed_at=func.coalesce(Place.freed_at, literal(now, Instant())),
+        )
         .execution_options(synchronize_session=False)
     )
     if getattr(done, "rowcount", 0) != 1:
@@ -357,7 +367,7 @@ def end_stale_holds(
         select(Appointment)
         .where(
             Appointment.hospital_id == hospital_id,
-            Appointment.status == "held",
+            Appointment.status == constant("held"),
             Appointment.held_until <= now,
         )
         .order_by(Appointment.id)

@@ -186,7 +186,7 @@ def reopen_session(hospital_id: int, session_id: uuid.UUID, *, actor: Actor) -> 
                 Place.withdrawn.is_(False),
                 Place.appointment_id.is_(None),
             )
-            .values(open=True)
+            .values(open=True, rests_until=None, freed_at=None)  # how it rested before says nothing any more
             .returning(Place.id)
             .execution_options(synchronize_session=False)
         ).all()

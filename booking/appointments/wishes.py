@@ -325,6 +325,8 @@ def leave(hospital_id: int, wish_id: uuid.UUID, *, actor: Actor) -> Wish:
         if wish is None or (actor.kind == "account" and wish.account_id != actor.account_id):
             raise NoSuchWish()
         if wish.status in LIVE_WISH:
+            # once more: an offer made while this waited for the wish was not there to be locked
+            offers = lock_offers(session, hospital_id, wish_id, skip=True)
             now = db_now(session)
             close_wish(session, wish, "ended", "left", now=now)
             for row in offers:

@@ -553,7 +553,8 @@ def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, li
             raise BelowSold("刚刚又有人约了，请重新预览后再保存。")
     for place_id, channel in plan.reopen.items():
         again = update(Place).where(Place.hospital_id == hospital_id, Place.id == place_id)
-        session.execute(again.values(withdrawn=False, open=live, channel=channel))
+        afresh = {"rests_until": None, "freed_at": None}  # how it rested before says nothing any more
+        session.execute(again.values(withdrawn=False, open=live, channel=channel, **afresh))
     slots = [
         _slot_row(hospital_id, row.id, row.local_date, row.zone, row.closing_minutes, *times)
         for times in plan.new_slots

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import time, timedelta
 
 import pytest
 from sqlalchemy import func, select
 
+from booking.appointments import wishes as wishes_file
 from booking.appointments.answer_offer import accept_offer, decline_offer
 from booking.appointments.cancel import cancel
 from booking.appointments.expire import remove_old_holds, sweep_holds
@@ -622,6 +624,99 @@ def test_one_half_that_cannot_come_means_neither():
     with pytest.raises(Exception, match="同一科室"):
         accept_offer(at.id, held[0].id, actor=as_account(who))
     assert {row.status for row in offers_of(wish, live=False)} == {"held"}
+
+
+# --- places that come, go and come again -----------------------------------------------------------------------------
+
+
+def test_numbers_kept_for_other_ways_do_not_count_among_those_that_wait(now):
+    """New numbers in the order web, phone: as many rest as people wait, whatever stands between them."""
+    at = factory.clinic()
+    opened, _ = full(at)
+    wishes = [wait(at, opened)[1] for _ in range(2)]
+    row = opened.session
+    shape = Shape(
+        *(row.starts_local, row.ends_local, 30, 3),
+        *(row.clinic_kind_id, row.fee_cents, row.room),
+        channels={"phone": 1},
+    )
+    change_session(at.id, opened.id, shape, actor=staff(at), version=1)
+    assert offer_places() == 2, "a number kept for the telephone took no one's"
+    assert [len(offers_of(wish)) for wish in wishes] == [1, 1]
+    assert not broken()
+
+
+@pytest.mark.parametrize("how", ["stopped", "withdrawn"])
+def test_a_place_that_is_opened_again_does_not_rest_as_it_did_before(how):
+    at = factory.clinic()
+    opened, rows = full(at, places=2, slots=1)
+    who, wish = wait(at, opened)
+    given = give_back(at, rows)
+    assert place_of(given).rests_until is not None
+    leave(at.id, wish.id, actor=as_account(who))
+    if how == "stopped":
+        stop_session(at.id, opened.id, actor=staff(at), reason="停电")
+        reopen_session(at.id, opened.id, actor=staff(at))
+    else:
+        row = opened.session
+        same = (row.starts_local, row.ends_local, 30)
+        for version, places in enumerate((1, 2), start=1):
+            shape = Shape(*same, places, row.clinic_kind_id, row.fee_cents, row.room)
+            change_session(at.id, opened.id, shape, actor=staff(at), version=version)
+    place = place_of(given)
+    assert place.open and (place.rests_until, place.freed_at) == (None, None), "nobody waits for it any more"
+
+
+def test_an_offer_made_while_somebody_leaves_ends_with_the_wish(app, database, monkeypatch):
+    """The offer is made between the look at the offers and the lock of the wish (SQLite has one writer: it comes after)."""
+    at = factory.clinic()
+    opened, rows = full(at)
+    who, wish = wait(at, opened)
+    _, second = wait(at, opened)
+    give_back(at, rows)
+    true_lock = wishes_file.lock_wish
+
+    def offer():
+        with app.app_context():
+            offer_places()
+
+    asking = threading.Thread(target=offer)
+
+    def lock_later(*words):
+        asking.start()
+        asking.join(0.3 if database == "sqlite" else 20)
+        return true_lock(*words)
+
+    monkeypatch.setattr(wishes_file, "lock_wish", lock_later)
+    assert leave(at.id, wish.id, actor=as_account(who)).end_reason == "left"
+    asking.join(20)
+    assert not offers_of(wish), "no offer stands on a wish that has ended"
+    offer_places()
+    assert len(offers_of(second)) == 1
+    assert not broken()
+
+
+@pytest.mark.parametrize("how", ["declined", "run out"])
+def test_the_second_place_of_a_pair_goes_on_to_the_next_though_it_was_on_sale(now, how):
+    at = factory.clinic()
+    opened = factory.open_session(
+        at, places=2, ends=_ends(1), channels={"phone": 1}, rolls_at=factory.now() + timedelta(hours=1)
+    )
+    stranger = factory.person("陌一")
+    row = book(at, opened, stranger)
+    who, wish = pair(at, opened)
+    singles = [wait(at, opened)[1] for _ in range(2)]
+    now.shift(hours=1, minutes=1)  # the number kept for the telephone is on sale to everybody
+    cancel(at.id, row.id, actor=as_account(stranger))
+    assert offer_places() == 2
+    (first, _) = held = offers_of(wish)
+    if how == "declined":
+        decline_offer(at.id, first.id, actor=as_account(who))
+    else:
+        now.at(held[0].held_until + timedelta(seconds=1))
+    assert offer_places() == 2
+    assert [len(offers_of(one)) for one in singles] == [1, 1]
+    assert not broken()
 
 
 # --- history and retention -------------------------------------------------------------------------------------------
