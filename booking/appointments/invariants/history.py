@@ -71,10 +71,10 @@ HISTORY = (
         "a place taken online before its release or after its closing",
         "放号以前、停约以后网上约不到",
         f"""SELECT a.id FROM appointment a JOIN clinic_session s ON {of("s", "a", "session_id")}
-        JOIN slot t ON {of("t", "a", "slot_id")} JOIN place p ON {of("p", "a", "place_id")}
+        JOIN slot t ON {of("t", "a", "slot_id")}
         WHERE a.hospital_id = :hospital AND a.kind IN ('web', 'draw')
         AND a.created_at >= COALESCE(s.changed_at, a.created_at)
-        AND (a.created_at < s.release_at OR a.created_at >= t.closes_at OR a.created_at < p.opens_at)
+        AND (a.created_at < s.release_at OR a.created_at >= t.closes_at)
         AND NOT EXISTS (SELECT 1 FROM appointment_event e WHERE e.hospital_id = a.hospital_id
             AND e.appointment_id = a.id AND e.verb = 'move')""",
     ),
