@@ -143,11 +143,11 @@ class Asking:
         if answer.status == 503 and not answer.says_when_to_retry:
             self.history.bare_503 += 1
 
-    async def resolve(self, wire: Wire) -> None:
-        """After the storm: ask once more for whatever is still unknown."""
+    async def resolve(self, wire: Wire, tries: int = 10) -> None:
+        """After the storm: ask once more for whatever is still unknown, each at most `tries` times."""
         left, self.unresolved = self.unresolved, []
         for raw, judge, record in left:
-            for _ in range(10):
+            for _ in range(tries):
                 try:
                     answer = await wire.ask(raw)
                 except Lost:

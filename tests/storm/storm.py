@@ -130,7 +130,7 @@ class Run:
     ) -> None:
         self.wanted, self.world, self.town, self.story = wanted, world, place, story
         self.history, self.seen = history, seen
-        self.ask = Asking(history, 15.0 if wanted.small else PATIENCE)
+        self.ask = Asking(history, 3.0 if wanted.sabotage else 15.0 if wanted.small else PATIENCE)
         with world.app.app_context():
             offset = clock.offset(db.session()).total_seconds()
             db.session.remove()
@@ -173,7 +173,8 @@ class Run:
         self.story.others = max(0.0, (running._busy() - busy - sum(self.story.cpu.values())) / machine)
         for switch in self.world.switches.iterdir():
             switch.unlink(missing_ok=True)
-        await self.ask.resolve(Wire(self.world.port, seconds=30))
+        # a server without its guards answers some requests 500 for ever: what it broke is seen without them
+        await self.ask.resolve(Wire(self.world.port, seconds=30), 0 if self.wanted.sabotage else 10)
         self.story.ended = time.time()
 
     async def _warm(self) -> None:
