@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from booking.appointments.announce import tell
 from booking.appointments.cancel import ensure_cancellable, own_appointment
 from booking.appointments.facts import ensure_on_sale, slot_facts
 from booking.appointments.keys import claim_key
-from booking.appointments.models import Appointment
+from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.patient_rules import ensure_patient_may, lock_chart
 from booking.appointments.places import change_status, return_place, take_place
 from booking.appointments.rules import (
@@ -76,8 +78,8 @@ def _move(
         if claim_key(session, hospital_id, key, "move", body, appointment_id, now):
             return row
         if row.status == "booked" and row.slot_id == slot_id:
-            if row.version > 2:
-                return row
+            if _came_by_move(session, row):
+                return row  # the second half of a double click
             raise SameTime()
         ensure_cancellable(row, actor, now)
         if row.status != "booked":
@@ -128,6 +130,17 @@ def _move(
         return_place(session, hospital_id, old_place, row.id)
         tell(session, row, "moved", policy=policy, now=now, facts=told)
     return row
+
+
+def _came_by_move(session: Session, row: Appointment) -> bool:
+    """Whether the newest version of the appointment is a move: then it stands where it was asked to go."""
+    event = AppointmentEvent
+    newest = (
+        event.hospital_id == row.hospital_id,
+        event.appointment_id == row.id,
+        event.version == row.version,
+    )
+    return bool(session.scalar(select(exists().where(*newest, event.verb == "move"))))
 
 
 def _as_told(row: Appointment) -> dict[str, str]:

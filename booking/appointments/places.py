@@ -352,12 +352,13 @@ def end_stale_holds(
     now: datetime,
     *,
     slot_id: uuid.UUID | None = None,
+    session_id: uuid.UUID | None = None,
     holder: str | None = None,
     account_id: int | None = None,
     limit: int = 200,
     wait: bool = False,
 ) -> int:
-    """End holds whose time is over, of a slot, of a holder or of the whole hospital; return how many.
+    """End holds whose time is over, of a slot, a session, a holder or the whole hospital; return how many.
 
     A hold past its end still occupies the unique indexes (time is not allowed in an index), so whoever needs the place
     or the seat ends it first. One that another transaction is working on is skipped, or with `wait` waited for: somebody
@@ -377,6 +378,8 @@ def end_stale_holds(
     )
     if slot_id is not None:
         stale = stale.where(Appointment.slot_id == slot_id)
+    if session_id is not None:
+        stale = stale.where(Appointment.session_id == session_id)
     if holder is not None:
         mine = Appointment.holder == holder
         if account_id is not None:

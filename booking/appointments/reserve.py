@@ -41,7 +41,7 @@ from booking.appointments.rules import (
 )
 from booking.appointments.seats import choose_seats, look
 from booking.clock import db_now
-from booking.db import broken_constraint, db, new_id, retried, transaction
+from booking.db import broken_constraint, constant, db, new_id, retried, transaction
 from booking.directory.policy import policy_version
 from booking.people.models import Account
 from booking.schedule.models import ClinicSession
@@ -174,7 +174,7 @@ def _live_hold(
             Appointment.hospital_id == hospital_id,
             Appointment.holder == holder,
             Appointment.slot_id == slot_id,
-            Appointment.status == "held",
+            Appointment.status == constant("held"),
             Appointment.held_until > now,
         )
     ).first()

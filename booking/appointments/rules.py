@@ -15,7 +15,7 @@ LEGAL: dict[str, frozenset[str]] = {
     "confirming": frozenset({"booked", "expired", "cancelled"}),
     "booked": frozenset({"booked", "arrived", "cancelled", "no_show", "entered_in_error"}),
     "arrived": frozenset({"in_visit", "cancelled", "fulfilled", "entered_in_error"}),
-    "in_visit": frozenset({"fulfilled", "entered_in_error"}),
+    "in_visit": frozenset({"fulfilled", "cancelled", "entered_in_error"}),
     "no_show": frozenset({"excused"}),
 }
 """booked → booked is a move to another place. Every status that is not a key is terminal."""

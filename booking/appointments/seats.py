@@ -141,7 +141,8 @@ def choose_seats(session: Session, seen: Look, actor: Actor) -> tuple[int, int |
 
 def _open_seat(session: Session, seen: Look) -> int:
     unused = _unused_open_seats(session, seen)
-    if not unused and end_stale_holds(session, seen.facts.slot.hospital_id, seen.now, limit=50):
+    hospital_id, session_id = seen.facts.slot.hospital_id, seen.facts.clinic.id
+    if not unused and end_stale_holds(session, hospital_id, seen.now, session_id=session_id, limit=50):
         unused = _unused_open_seats(session, seen)
     if not unused:
         raise SignInFirst(slot_id=seen.facts.slot.id)
@@ -163,7 +164,7 @@ def _unused_open_seats(session: Session, seen: Look) -> list[int]:
             select(Appointment.open_seat).where(
                 Appointment.hospital_id == hospital_id,
                 Appointment.session_id == session_id,
-                Appointment.status == "held",
+                Appointment.status == HELD,
                 Appointment.open_seat.is_not(None),
             )
         )

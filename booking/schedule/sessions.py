@@ -530,12 +530,22 @@ def _said(row: ClinicSession, shape: Shape) -> dict[str, Any]:
     }
 
 
+def _ensure_nobody_has(session: Session, hospital_id: int, slot_id: uuid.UUID) -> None:
+    """Lock the places of a slot whose end changes; raise when one was taken since the plan was made."""
+    places = select(Place.appointment_id).where(
+        Place.hospital_id == hospital_id, Place.slot_id == slot_id, Place.withdrawn.is_(False)
+    )
+    if any(session.scalars(places.order_by(Place.id).with_for_update())):
+        raise BelowSold("刚刚又有人约了，请重新预览后再保存。")
+
+
 def _apply(session: Session, row: ClinicSession, plan: _Layout, shape: Shape, live: bool) -> list[uuid.UUID]:
     """Make slots and places as planned; return the places that are new in the session."""
     hospital_id = row.hospital_id
     for slot_id, ends in plan.ends.items():
         ends_at = utc(row.local_date, ends, row.zone)
         mine = (Slot.hospital_id == hospital_id, Slot.id == slot_id)
+        _ensure_nobody_has(session, hospital_id, slot_id)
         session.execute(update(Slot).where(*mine).values(ends_local=ends, ends_at=ends_at))
     if plan.withdraw:
         # a place sold since the plan was made no longer matches: then the whole change is refused

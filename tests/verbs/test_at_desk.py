@@ -107,6 +107,18 @@ def test_a_caller_gets_the_place_kept_for_the_telephone_before_the_release():
     assert not broken()
 
 
+def test_a_visit_of_the_desk_that_is_moved_twice_by_a_double_click_is_moved_once():
+    at = factory.clinic()
+    opened = factory.open_session(at, places=2)
+    row = at_desk(at, opened, known(at))
+    assert row.version == 1
+    to = opened.slots[2].id
+    first = move(at.id, row.id, to, actor=clerk(at))
+    again = move(at.id, row.id, to, actor=clerk(at))
+    assert (first.version, again.version, again.slot_id) == (2, 2, to)
+    assert not broken()
+
+
 def test_after_the_release_a_caller_may_have_a_place_of_the_web_like_everybody():
     at = factory.clinic()
     opened = factory.open_session(at, places=1)

@@ -124,6 +124,22 @@ def test_account_less_holds_leave_four_fifths_of_a_session():
     assert hold(at.id, opened.slots[0].id, holder="s", actor=as_account(factory.person())).status == "held"
 
 
+def test_holds_that_ran_out_elsewhere_keep_nobody_without_sign_in_from_an_open_seat(now):
+    at = factory.clinic()
+    other = factory.open_session(at, places=20)  # 80 places, 16 without sign-in; older than the others
+    opened = factory.open_session(at, other.session.local_date + timedelta(days=1), places=5)
+    for number in range(16):
+        hold(at.id, other.slots[number % 4].id, holder=f"a{number}", actor=browser(f"a{number}"))
+    for number in range(4):
+        hold(at.id, opened.slots[number % 4].id, holder=f"b{number}", actor=browser(f"b{number}"))
+    now.shift(minutes=11)
+    assert hold(at.id, opened.slots[0].id, holder="c", actor=browser("c")).status == "held"
+    left = db.session.scalar(
+        select(func.count()).where(Appointment.status == "held", Appointment.session_id == other.session.id)
+    )
+    assert left == 16, "the request of one visitor tidies its own session only"
+
+
 def test_in_the_opening_minutes_sign_in_comes_first():
     at = factory.clinic()
     opened = factory.open_session(at, release_at=factory.now() - timedelta(minutes=5))

@@ -13,6 +13,7 @@ from booking.clock import local, utc
 from booking.db import db, transaction
 from booking.directory.models import Closure, Doctor, Practice
 from booking.errors import BadInput, NotAllowed, NotFound, Refusal
+from booking.schedule import sessions
 from booking.schedule.desk_queries import session_detail, templates, week
 from booking.schedule.models import ClinicSession, Place, Slot, Template
 from booking.schedule.queries import doctor_days, doctor_sessions
@@ -875,6 +876,27 @@ def test_lowering_numbers_while_people_hold_never_sells_a_withdrawn_place(app):
         mine = [place for place in places(row, withdrawn=False) if place.slot_id == slot_id]
         assert len(mine) == (2 if changed else 6)
     assert not broken("N1")
+
+
+def test_a_slot_that_grows_longer_is_not_sold_while_it_does(app, monkeypatch):
+    """A hold that comes between the plan and the change: its visit would end before its slot does."""
+    at = factory.clinic(policy={"sign_in_first_minutes": 0})
+    row = published(at, places_per_slot=3)
+    if db.engine.dialect.name == "sqlite":
+        return  # one writer: nobody holds between the plan and the change
+    first = slots_of(row)[0].id
+    who = Actor("account", "0", account_id=factory.account().id)
+    apply = sessions._apply
+
+    def with_a_hold_before(*words):
+        held = at_once(app, [lambda: hold(at.id, first, holder="h", actor=who)], threads=1)
+        assert held[0].status == "held"
+        return apply(*words)
+
+    monkeypatch.setattr(sessions, "_apply", with_a_hold_before)
+    with pytest.raises(BelowSold):
+        change_session(at.id, row.id, shape(row, slot_minutes=60), actor=scheduler(at), version=1)
+    assert not broken()
 
 
 # --- who may, and what is written down -------------------------------------------------------------------------------
