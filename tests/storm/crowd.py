@@ -191,8 +191,10 @@ class Crowd:
         raw = who.post(f"/me/appointments/{visit['name']}/cancel", request_key=key, reason="")
         await self.ask.one(wire, who, "cancel", raw, asking.led_on, of=visit["name"], key=key)
         self._remember(who, "cancel", raw, asking.led_on)
-        if step.luck < 0.06 and who.mine:  # the same key for another visit: 422, and nothing happens
-            other = who.mine[0]["name"]
+        here = visit["name"].partition("-")[0]  # a key belongs to its hospital: elsewhere it is another key
+        others = [one["name"] for one in who.mine if one["name"].partition("-")[0] == here]
+        if step.luck < 0.06 and others:  # the same key for another visit: 422, and nothing happens
+            other = others[0]
             wrong = who.post(f"/me/appointments/{other}/cancel", request_key=key, reason="")
             await self.ask.one(wire, who, "misuse", wrong, asking.led_on, of=other, key=key)
 
