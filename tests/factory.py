@@ -100,7 +100,7 @@ def _keep(*rows: Any) -> None:
 
 def invented_phone() -> str:
     """Return a phone number that no other row of this run has."""
-    return f"+861380013{next(_number) % 10000:04d}"
+    return f"+86138001{next(_number) % 100_000:05d}"
 
 
 def specialty(slug: str = "", **columns: Any) -> Specialty:

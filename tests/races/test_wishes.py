@@ -64,9 +64,8 @@ def test_accept_and_expiry_have_one_winner(app, now):
     assert offer_places() == 8
     held = [(who, offers_of(wish)[0]) for who, wish in people]
     now.at(min(row.held_until for _, row in held) - timedelta(milliseconds=200))
-    accepts = [
-        lambda who=who, row=row: accept_offer(at.id, row.id, actor=as_account(who)) for who, row in held
-    ]
+    answers = [(as_account(who), row.id) for who, row in held]  # plain values: a row belongs to one thread
+    accepts = [lambda who=who, offer=offer: accept_offer(at.id, offer, actor=who) for who, offer in answers]
     sweeps = [sweep_holds, offer_places] * 4
     results = at_once(app, [call for both in zip(accepts, sweeps, strict=True) for call in both])
     assert not faults(results), faults(results)
