@@ -184,8 +184,8 @@ def return_place(
         "its_hospital": hospital_id,
         "its_id": place_id,
         "its_appointment": appointment_id,
+        "asked": asked,
     }
-    given["asked"] = asked
     if session.connection().execute(_RETURN, given).rowcount != 1:
         raise RuntimeError(f"place {place_id} is not taken by {appointment_id}")
     if not keep_back_if_wanted(session, hospital_id, [place_id], asked=asked) and asked:

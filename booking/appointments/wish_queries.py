@@ -90,16 +90,6 @@ def wish(hospital_id: int, wish_id: uuid.UUID) -> WishView | None:
     return next(iter(_views(Wish.hospital_id == hospital_id, Wish.id == wish_id)), None)
 
 
-def wish_of_offer(hospital_id: int, appointment_id: uuid.UUID) -> WishView | None:
-    """Return the wish an offered appointment belongs to, or None."""
-    wish_id = db.session.scalar(
-        select(WishOffer.wish_id).where(
-            WishOffer.hospital_id == hospital_id, WishOffer.appointment_id == appointment_id
-        )
-    )
-    return wish(hospital_id, wish_id) if wish_id else None
-
-
 def wishes_of(account_id: int, *, ended: bool = False, limit: int = 30) -> list[WishView]:
     """Return an account's live wishes, offers first, or (`ended`) those that are over, newest first."""
     mine = Wish.account_id == account_id

@@ -15,6 +15,7 @@ from booking.appointments.stop import reopen_session, stop_session
 from booking.db import db
 from booking.notices.service import send_due
 from booking.refs import ref
+from booking.schedule.models import Place
 from booking.staff.rules import Actor
 from tests import factory
 from tests.doors.visitor import Visitor, hidden, title
@@ -445,3 +446,22 @@ def test_large_print_holds_ten_minutes(app, session, visitor):
     with app.app_context():
         row = db.session.scalars(select(Appointment)).one()
         assert row.held_until - row.created_at == timedelta(minutes=10)
+
+
+def test_a_slot_that_was_full_a_moment_ago_is_answered_shortly_until_it_is_free_again(
+    app, clinic, person, patient_visitor
+):
+    with app.app_context():
+        opened = factory.open_session(clinic, places=1)
+        other = factory.person()
+        row = factory.booked(clinic, opened, other)
+        place = db.session.get(Place, (clinic.id, row.place_id))
+        slot = f"{clinic.id}-{place.slot_id.hex}"
+    first = patient_visitor.post("/hold", slot=slot)
+    again = patient_visitor.post("/hold", slot=slot)
+    assert (first.status_code, again.status_code) == (409, 409)
+    assert "这个时间刚被约走了" in again.text and len(again.text) < len(first.text)
+    assert "token-of-this-browser" not in again.text and 'name="slot"' in again.text
+    with app.app_context():
+        cancel(clinic.id, row.id, actor=Actor("account", str(other.id), account_id=other.id))
+    assert patient_visitor.post("/hold", slot=slot).status_code == 303
