@@ -50,7 +50,7 @@ class Told:
 def site(tmp_path, broker):
     """(application for reading rows, port of the real server) on a PostgreSQL of one's own."""
     try:
-        url = fresh_database("postgresql", "machines")
+        url = fresh_database("postgresql", f"machines_{os.getpid()}")
     except servers.NotHere as problem:
         pytest.skip(str(problem))
     app = new_app(url, **KEYS)
