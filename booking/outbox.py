@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    false,
     insert,
     not_,
     or_,
@@ -44,7 +45,10 @@ class Message(Tenant, Model):
     """One letter to one recipient over one channel. What it says is rendered when it is sent, from the newest rows.
 
     `fence` rises with every claim: a worker that lost its lease cannot settle with the old number. `subject` and
-    `body` are stored for in-app letters only, because there the stored text is the letter.
+    `body` are stored for in-app letters only, because there the stored text is the letter. `ambiguous` counts the
+    attempts of which nobody knows whether the provider took the letter. `to_hash` is the keyed hash of the address it
+    went to; `merged_into`, the letter that also tells what this one would have told; `repaired`, that the reconciler
+    put it because a booking lacked it.
     """
 
     __tablename__ = "message"
@@ -55,7 +59,7 @@ class Message(Tenant, Model):
             " 'suppressed')",
             name="status",
         ),
-        CheckConstraint("channel IN ('app', 'sms', 'email')", name="channel"),
+        CheckConstraint("channel IN ('app', 'sms', 'email', 'wechat', 'voice', 'webhook')", name="channel"),
         CheckConstraint("status <> 'sending' OR lease_until IS NOT NULL", name="sending_has_a_lease"),
         Index(
             "ix_message_due",
@@ -66,6 +70,8 @@ class Message(Tenant, Model):
         ),
         Index("ix_message_appointment", "hospital_id", "appointment_id"),
         Index("ix_message_account", "account_id", "sent_at"),
+        Index("ix_message_to", "hospital_id", "to_hash", "sent_at"),
+        Index("ix_message_sent", "hospital_id", "sent_at"),
     )
     dedupe_key: Mapped[str] = mapped_column(String(160))
     kind: Mapped[str] = mapped_column(String(20))
@@ -93,6 +99,13 @@ class Message(Tenant, Model):
     subject: Mapped[str | None] = mapped_column(Sealed)
     body: Mapped[str | None] = mapped_column(Sealed)
     read_at: Mapped[datetime | None] = mapped_column(Instant)
+    provider: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    ambiguous: Mapped[int] = mapped_column(default=0, server_default="0")
+    segments: Mapped[int] = mapped_column(default=0, server_default="0")
+    to_hash: Mapped[str | None] = mapped_column(String(64))
+    merged_into: Mapped[uuid.UUID | None] = mapped_column(Uuid)
+    delivered_at: Mapped[datetime | None] = mapped_column(Instant)
+    repaired: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class PeriodicRun(Model):

@@ -127,7 +127,9 @@ def valkey() -> Iterator[str]:
     except ImportError as problem:
         raise NotHere(f"no Valkey wheel for this machine ({problem}); set TEST_REDIS_URL") from problem
     try:
-        server = ValkeyServer(port=free_port())  # left to itself it takes the port another process is about to take
+        server = ValkeyServer(
+            port=free_port()
+        )  # left to itself it takes the port another process is about to take
         server.start()
     except Exception as problem:
         raise NotHere(f"Valkey does not start here ({problem}); set TEST_REDIS_URL") from problem

@@ -197,6 +197,7 @@ class Appointment(Tenant, Model):
     cancelled_late: Mapped[bool] = mapped_column(default=False)
     arrived_at: Mapped[datetime | None] = mapped_column(Instant)
     arrived_late: Mapped[bool] = mapped_column(default=False)
+    coming_at: Mapped[datetime | None] = mapped_column(Instant)
     queue_number: Mapped[int | None]
     external_system: Mapped[str | None] = mapped_column(String(80))
     external_id: Mapped[str | None] = mapped_column(String(120))

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking.db import Instant, Json, Model, Serial, Tenant
+from booking.db import Instant, Json, Model, Sealed, Serial, Tenant
 
 
 class Hospital(Model):
@@ -46,6 +46,8 @@ class Hospital(Model):
     numbers_owner: Mapped[str] = mapped_column(String(4), default="ours")
     external_system: Mapped[str | None] = mapped_column(String(80))
     external_id: Mapped[str | None] = mapped_column(String(120))
+    webhook_url: Mapped[str | None] = mapped_column(String(300))
+    webhook_secret: Mapped[str | None] = mapped_column(Sealed)
 
 
 class Specialty(Model):
@@ -151,7 +153,8 @@ class Practice(Tenant, Model):
 
 
 class ClinicKind(Tenant, Model):
-    """A hospital's clinic kind (号别) with the name of its fee; the fee itself stands on the session."""
+    """A hospital's clinic kind (号别) with the name of its fee; the fee itself stands on the session. `preparation` is what a
+    patient should do before the visit (e.g. come fasting), told the evening before."""
 
     __tablename__ = "clinic_kind"
     __table_args__ = (
@@ -161,6 +164,7 @@ class ClinicKind(Tenant, Model):
     name: Mapped[str] = mapped_column(String(40))
     fee_name: Mapped[str] = mapped_column(String(40), default="挂号费")
     fee_cents: Mapped[int] = mapped_column(default=0)
+    preparation: Mapped[str] = mapped_column(Text, default="", server_default="")
     position: Mapped[int] = mapped_column(default=0)
 
 
@@ -204,6 +208,8 @@ class Policy(Tenant, Model):
     `release_waves` are later parts of a release: a list of {"percent", "days_before", "at"}; empty means all at the release.
     Minutes, days and counts are plain integers; times of day are hospital wall time. `return_from` and `return_to` are the
     published window in which a returned place that nobody on the waiting list could use is for everybody again.
+    `prepare_time` is when the preparation for the next day's visit is sent; a stop that nobody confirmed to have received
+    is told by voice after `voice_after_minutes`, and stands on the desk's call list after `call_after_minutes`.
     """
 
     __tablename__ = "policy"
@@ -252,6 +258,9 @@ class Policy(Tenant, Model):
     no_show_after_minutes: Mapped[int] = mapped_column(default=60)
     quiet_from: Mapped[time] = mapped_column(Time, default=time(22, 0))
     quiet_to: Mapped[time] = mapped_column(Time, default=time(7, 0))
+    prepare_time: Mapped[time] = mapped_column(Time, default=time(18, 0), server_default="18:00:00")
+    voice_after_minutes: Mapped[int] = mapped_column(default=10, server_default="10")
+    call_after_minutes: Mapped[int] = mapped_column(default=20, server_default="20")
     generate_days: Mapped[int] = mapped_column(default=28)
     reminders: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
     release_waves: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")

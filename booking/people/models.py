@@ -7,13 +7,17 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from booking.db import Instant, Model, Sealed, Serial
+from booking.db import Instant, Json, Model, Sealed, Serial
 
 PATIENTS_PER_ACCOUNT = 5
 
 
 class Account(Model):
-    """A verified phone (账号); not a patient. `session_version` ends every sign-in when it rises."""
+    """A verified phone (账号); not a patient. `session_version` ends every sign-in when it rises.
+
+    `language` is the one letters are written in (None: the site's). `quiet_channels` are those on which the person wants
+    no reminders; cancellations and stops go there all the same.
+    """
 
     __tablename__ = "account"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -25,6 +29,10 @@ class Account(Model):
     created_at: Mapped[datetime] = mapped_column(Instant)
     signed_in_at: Mapped[datetime | None] = mapped_column(Instant)
     session_version: Mapped[int] = mapped_column(default=1)
+    language: Mapped[str | None] = mapped_column(String(10))
+    email_verified_at: Mapped[datetime | None] = mapped_column(Instant)
+    wechat_openid: Mapped[str | None] = mapped_column(Sealed)
+    quiet_channels: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
 
 
 class OneTimeCode(Model):
