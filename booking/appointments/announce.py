@@ -13,6 +13,22 @@ from booking.directory.models import Policy
 from booking.outbox import Letter, put, supersede
 from booking.people.models import Account, Patient
 
+People = tuple[Any, Any]
+"""The account and the patient (either may be None), or what has their columns."""
+TOLD_AS = {
+    "confirm": "confirmed",
+    "accept": "confirmed",
+    "book": "confirmed",
+    "book_at_desk": "confirmed",
+    "add_extra": "confirmed",
+    "draw": "confirmed",
+    "move": "moved",
+    "cancel": "cancelled",
+    "stop": "stopped",
+    "no_show": "no_show",
+    "excuse": "excused",
+}
+"""Which letter tells of an event: the verb of its row, and the kind that was put in the same transaction."""
 ALWAYS_FOR = timedelta(days=1)
 """Cancellations and stops are worth telling for at least this long, also when the visit's time has passed."""
 
@@ -25,7 +41,7 @@ def tell(
     policy: Policy,
     now: datetime,
     facts: dict[str, Any] | None = None,
-    people: tuple[Any, Any] | None = None,
+    people: People | None = None,
     first: bool = False,
     due_at: datetime | None = None,
 ) -> int:
@@ -38,11 +54,32 @@ def tell(
     """
     if not first:
         supersede(session, row.hospital_id, row.id, now)
-    if people is not None:
-        account, patient = people
-    else:
-        account = session.get(Account, row.account_id) if row.account_id else None
-        patient = session.get(Patient, row.patient_id) if row.patient_id else None
+    people = people if people is not None else people_of(session, row)
+    letters = letters_of(row, kind, policy=policy, people=people, now=now, facts=facts, due_at=due_at)
+    return put(session, row.hospital_id, letters, now=now, appointment_id=row.id, version=row.version)
+
+
+def people_of(session: Session, row: Appointment) -> People:
+    """Return who is told about `row`: the account that booked it and the patient, either may be missing."""
+    account = session.get(Account, row.account_id) if row.account_id else None
+    return account, session.get(Patient, row.patient_id) if row.patient_id else None
+
+
+def letters_of(
+    row: Appointment,
+    kind: str,
+    *,
+    policy: Policy,
+    people: People,
+    now: datetime,
+    facts: dict[str, Any] | None = None,
+    due_at: datetime | None = None,
+) -> list[Letter]:
+    """Return the letters that a change of `row` told as `kind` at `now` asks for; reads and writes nothing.
+
+    The one answer to what is owed: `tell` puts it, the reconciler compares the ledger with it.
+    """
+    account, patient = people
     ways: list[dict[str, Any]] = []
     if account is not None:
         channels = ["app", "sms", *(["email"] if account.email else [])]
@@ -79,7 +116,7 @@ def tell(
             )
     else:
         expires = max(row.starts_at, (due_at or now) + ALWAYS_FOR)
-    letters = [
+    return [
         Letter(
             step, due_at=due, expires_at=expires, facts=facts if step == kind else None, **_without_wants(way)
         )
@@ -87,7 +124,6 @@ def tell(
         for way in ways
         if step == kind or way["wants"]
     ]
-    return put(session, row.hospital_id, letters, now=now, appointment_id=row.id, version=row.version)
 
 
 def _without_wants(way: dict[str, Any]) -> dict[str, Any]:
