@@ -16,7 +16,7 @@ from booking.clock import local
 from booking.db import db
 from booking.errors import NotFound
 from booking.notices import discretion
-from booking.notices.senders import Rendered
+from booking.notices.senders.provider import Rendered
 from booking.outbox import Message
 from booking.people.models import Account
 

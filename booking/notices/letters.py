@@ -13,7 +13,7 @@ from booking import wording
 from booking.appointments.queries import AppointmentView
 from booking.clock import local
 from booking.notices import calendar, discretion
-from booking.notices.senders import Rendered
+from booking.notices.senders.provider import Rendered
 
 ABOUT_A_VISIT = (
     "confirmed",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +20,8 @@ from booking.db import db, transaction
 from booking.notices import draw_letters, letters
 from booking.notices.models import DemoLetter
 from booking.notices.rules import next_try
-from booking.notices.senders import Permanent, Rendered, Sender, Temporary, sender_for
+from booking.notices.senders.choose import providers
+from booking.notices.senders.provider import Outgoing, Permanent, Provider, Rendered, Temporary, where
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from booking.outbox import LEASE, Message, claim_due, due_channels, give_back, settle
 from booking.people.models import Account, OneTimeCode, Patient
@@ -83,11 +83,11 @@ class NoWay(Exception):
 
 @dataclass
 class Run:
-    """One call of `send_due`: its senders, and per channel how many tries in a row its provider has failed."""
+    """One call of `send_due`: its providers, and per channel how many tries in a row its provider has failed."""
 
     worker: str
     batch: int
-    senders: dict[str, Sender | None]
+    providers: dict[str, list[Provider]]
     ends_at: float
     failures: dict[str, int] = field(default_factory=dict)
     served: set[str] = field(default_factory=set)
@@ -109,8 +109,8 @@ def send_due(worker_name: str = "", limit: int = 100) -> int:
     """
     settings = current_app.config
     with ExitStack() as open_until, force_locale(settings["BABEL_DEFAULT_LOCALE"]):
-        senders = {name: sender_for(name, settings, open_until) for name in CHANNELS}
-        run = Run(worker_name, min(limit, BATCH), senders, ends_at=monotonic() + BUDGET_SECONDS)
+        carriers = providers(settings, open_until)
+        run = Run(worker_name, min(limit, BATCH), carriers, ends_at=monotonic() + BUDGET_SECONDS)
         tried = True
         while tried:
             tried = False
@@ -172,7 +172,7 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
         try:
             _send_one(run, message)
         except Exception as problem:  # the lease is not settled: it runs out and somebody tries again
-            log.error("letter %s not settled: %s", message.id, _where(problem))
+            log.error("letter %s not settled: %s", message.id, where(problem))
         finally:
             db.session.remove()
     return bool(claimed)
@@ -180,13 +180,15 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
 
 def _send_one(run: Run, message: Message) -> None:
     """Write one claimed letter, send it with no connection held, and settle it."""
-    sender = run.senders[message.channel]
+    carriers = run.providers.get(message.channel)
     try:
-        if sender is None:
+        if not carriers:
             raise NoWay(f"no {message.channel} provider is set")
         address, letter = _prepare(message)
         db.session.remove()
-        went = sender(address, letter, message.id.hex)
+        (went,) = carriers[0].send([Outgoing(address, letter, message.id.hex)])
+        if isinstance(went, Exception):
+            raise went
     except NotWanted as problem:
         settle(message, "superseded", error=str(problem))
     except NoWay as problem:
@@ -199,9 +201,9 @@ def _send_one(run: Run, message: Message) -> None:
         _put_off(message, str(problem), problem.wait)
     except Exception as problem:
         log.error(
-            "letter %s (%s, %s) not written: %s", message.id, message.kind, message.channel, _where(problem)
+            "letter %s (%s, %s) not written: %s", message.id, message.kind, message.channel, where(problem)
         )
-        _put_off(message, f"not written: {_where(problem)}", 0)
+        _put_off(message, f"not written: {where(problem)}", 0)
     else:
         run.failures[message.channel] = 0
         run.sent += 1
@@ -311,10 +313,3 @@ def _address_of(message: Message, person: Account | Patient | None) -> str:
     if not address:
         raise NoWay("no phone number" if message.channel == "sms" else "no e-mail address")
     return address
-
-
-def _where(problem: Exception) -> str:
-    """Name an error by kind and place; its own words may carry somebody's name or number."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    last = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(problem).__name__}{last}"

@@ -15,7 +15,7 @@ from booking.appointments.wish_queries import WishView
 from booking.clock import local
 from booking.notices import discretion
 from booking.notices.letters import fill, lines_of, mark, one_line, site
-from booking.notices.senders import Rendered
+from booking.notices.senders.provider import Rendered
 
 ABOUT_A_WISH = ("wish_joined", "wish_offer", "wish_missed", "wish_ended")
 NAMED = 2

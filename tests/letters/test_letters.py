@@ -18,7 +18,7 @@ from booking.clock import utc
 from booking.notices import letters
 from booking.notices.calendar import appointment_ics
 from booking.notices.discretion import short_name
-from booking.notices.senders import mail
+from booking.notices.senders.mail import mail
 from tests import factory
 
 EXPECTED = Path(__file__).parent / "expected"

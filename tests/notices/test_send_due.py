@@ -15,9 +15,12 @@ import pytest
 from sqlalchemy import text, update
 
 from booking.db import Model, db, transaction
-from booking.notices import queries, senders, service
+from booking.notices import queries, service
 from booking.notices.models import DemoLetter
-from booking.notices.senders import sender_for
+from booking.notices.senders import mail
+from booking.notices.senders.choose import providers
+from booking.notices.senders.demo import demo_page
+from booking.notices.senders.provider import Outgoing, Rendered, Temporary
 from booking.notices.service import mark_read, send_due
 from booking.outbox import claim_due
 from booking.people.models import Account, Patient
@@ -272,12 +275,12 @@ def test_a_password_is_not_told_to_a_mail_server_without_encryption(monkeypatch,
         "SEND_TIMEOUT_SECONDS": 2,
         "DEMO": False,
     }
-    real = senders.smtplib.SMTP
+    real = mail.smtplib.SMTP
     monkeypatch.setattr(
-        senders.smtplib, "SMTP", lambda host, port, timeout: real("127.0.0.1", port, timeout=timeout)
+        mail.smtplib, "SMTP", lambda host, port, timeout: real("127.0.0.1", port, timeout=timeout)
     )
-    with pytest.raises(senders.Temporary, match="STARTTLS"):
-        senders.mail_server(settings)("li@example.org", senders.Rendered("s", "t"), "r")
+    (said,) = mail.mail_server(settings).send([Outgoing("li@example.org", Rendered("s", "t"), "r")])
+    assert isinstance(said, Temporary) and "STARTTLS" in said.why
     assert mailbox.letters == []
 
 
@@ -381,7 +384,7 @@ def test_a_cancel_between_claim_and_writing_is_noticed_too(within, gateway):
     (claimed,) = claim_due(row.hospital_id, "sms", "one", 5, wanted=service.WANTED)
     change(row, status="cancelled")
     with ExitStack() as open_until:
-        run = service.Run("one", 5, {"sms": sender_for("sms", {**within.config}, open_until)}, ends_at=0)
+        run = service.Run("one", 5, providers(within.config, open_until), ends_at=0)
         service._send_one(run, claimed)
     assert gateway.calls == []
     assert only().status == "superseded"
@@ -432,28 +435,24 @@ NONE = {"SMS_GATEWAY_URL": "", "SMTP_URL": ""}
 
 
 @pytest.mark.parametrize(
-    ("settings", "channel", "made_by"),
+    ("settings", "carried_by"),
     [
-        (REAL, "app", "send_app"),
-        (REAL, "sms", "sms_gateway"),
-        (REAL, "email", "mail_server"),
-        (REAL | {"DEMO": True}, "sms", "sms_gateway"),
-        (REAL | {"DEMO": True}, "email", "mail_server"),
-        (REAL | NONE, "sms", None),
-        (REAL | NONE, "email", None),
-        (REAL | NONE | {"DEMO": True}, "sms", "demo_sender"),
-        (REAL | NONE | {"DEMO": True}, "email", "demo_sender"),
+        (REAL, {"app": ["app"], "sms": ["gateway"], "email": ["smtp"]}),
+        (REAL | {"DEMO": True}, {"app": ["app"], "sms": ["gateway"], "email": ["smtp"]}),
+        (REAL | NONE, {"app": ["app"]}),
+        (REAL | NONE | {"DEMO": True}, {"app": ["app"], "sms": ["demo"], "email": ["demo"]}),
     ],
 )
-def test_which_sender_carries_a_channel(settings, channel, made_by):
+def test_who_carries_which_channel(settings, carried_by):
     with ExitStack() as open_until:
-        sender = sender_for(channel, settings, open_until)
-    assert (sender and sender.__qualname__.split(".")[0]) == made_by
+        chosen = providers(settings, open_until)
+    assert {channel: [one.name for one in carriers] for channel, carriers in chosen.items()} == carried_by
+    assert all(one.channel == channel for channel, carriers in chosen.items() for one in carriers)
 
 
 def test_the_demo_sender_refuses_to_be_used_outside_the_demo():
     with pytest.raises(RuntimeError):
-        senders.demo_sender("sms", REAL)
+        demo_page("sms", REAL)
 
 
 def test_without_a_mail_server_production_says_that_no_email_went(app, within):
