@@ -14,7 +14,7 @@ from booking.appointments.announce_wish import tell_wish
 from booking.appointments.models import ACTIVE, Appointment
 from booking.appointments.patient_rules import lock_chart
 from booking.appointments.places import end_hold
-from booking.appointments.rules import AlreadyBooked, KeyReused, NotLinked
+from booking.appointments.rules import AlreadyBooked, KeyReused, NotLinked, SessionStopped
 from booking.appointments.turns import close_wish, lock_offers, lock_wish
 from booking.appointments.wish_lines import line_of_session
 from booking.appointments.wish_models import WishPatient
@@ -182,6 +182,8 @@ def _join(
 
 def _session_of(session: Session, hospital_id: int, session_id: uuid.UUID) -> tuple[ClinicSession, Practice]:
     clinic = session.get(ClinicSession, (hospital_id, session_id), populate_existing=True)
+    if clinic is not None and clinic.status == "stopped":
+        raise SessionStopped(doctor_id=clinic.doctor_id, local_date=clinic.local_date)
     if clinic is None or clinic.status not in SELLING:
         raise NotFound("没有找到这个班次，请回到医生页面重新选择。")
     return clinic, session.get_one(Practice, (hospital_id, clinic.practice_id))

@@ -47,6 +47,8 @@ class Evidence:
     places: dict[str, int]
     session_of: dict[str, str]
     released: dict[str, float]
+    waited_for: set[str] = field(default_factory=set)
+    """Slots of sessions people wait for."""
 
     def ok(self, *ops: str) -> list[Record]:
         return [one for one in self.records if one["op"] in ops and one["result"] == OK]
@@ -129,6 +131,11 @@ def r10_double_clicks(seen: Evidence) -> list[Violation]:
     return wrong
 
 
+TAKEN_AT_WORD = (
+    "hold", "confirm", "cancel", "move", "release", "check_in", "accept", "decline", "phone", "extra",
+)  # fmt: skip
+
+
 def r11_durable(seen: Evidence) -> list[Violation]:
     """Whatever was acknowledged is in the database, however often it crashed since."""
     wrong: list[Violation] = []
@@ -136,7 +143,7 @@ def r11_durable(seen: Evidence) -> list[Violation]:
         if one["result"] != OK:
             continue
         op, name = one["op"], one.get("of") or one.get("appointment", "")
-        if op not in ("hold", "confirm", "cancel", "move", "release", "check_in"):
+        if op not in TAKEN_AT_WORD:
             continue
         row = seen.rows.get(name)
         if row is None:
@@ -150,6 +157,10 @@ def r11_durable(seen: Evidence) -> list[Violation]:
             "move": lambda verbs=verbs: "move" in verbs,
             "release": lambda row=row: row.status != "held",
             "check_in": lambda verbs=verbs: "check_in" in verbs or "stop" in verbs,
+            "accept": lambda verbs=verbs: "accept" in verbs,
+            "decline": lambda row=row: row.status != "held",
+            "phone": lambda verbs=verbs: verbs[0] == "book_at_desk",
+            "extra": lambda verbs=verbs: verbs[0] == "add_extra",
         }
         if not has[op]():
             wrong.append(("R11", f"acknowledged {op} of {name} left {row.status}, {','.join(verbs)}"))
@@ -168,8 +179,8 @@ def r12_no_phantom(seen: Evidence) -> list[Violation]:
     lost = Counter(one["slot"] for one in seen.records if one.get("unknown") and one.get("slot"))
     wrong: list[Violation] = []
     for name, row in seen.rows.items():
-        if name in named or row.status == "kept":
-            continue
+        if name in named or row.status == "kept" or row.events[0][0] == "offer":
+            continue  # an offer is the product's own doing, for a wish somebody joined with
         first = row.slot
         if lost[first] > 0 or any(verb == "move" for verb, *_ in row.events):
             lost[first] -= 1
@@ -189,6 +200,25 @@ def r14_late_confirms(seen: Evidence) -> list[Violation]:
             wrong.append(("R14", f"{one['of']} was said to have run out and is booked"))
         if one["result"] == OK and any(verb == "expire" for verb, *_ in row.events):
             wrong.append(("R14", f"{one['of']} was confirmed and expired"))
+    return wrong
+
+
+def r22_offers(seen: Evidence) -> list[Violation]:
+    """An offer of which somebody read that it is over is never booked, and a wish leads to at most one booking."""
+    wrong: list[Violation] = []
+    served: dict[str, set[str]] = defaultdict(set)
+    for one in seen.records:
+        if one["op"] != "accept":
+            continue
+        row = seen.rows.get(one["of"])
+        booked = row is not None and any(verb == "accept" for verb, *_ in row.events)
+        if one["said"] == "over" and booked and not one.get("unknown"):
+            wrong.append(("R22", f"{one['of']} was said to be over and is booked"))
+        if one["result"] == OK:
+            served[one["wish"]].add(one["appointment"])
+            if one["appointment"] != one["of"]:
+                wrong.append(("R8", f"accepting {one['of']} led to {one['appointment']}"))
+    wrong += [("R22", f"the wish {wish} led to {names}") for wish, names in served.items() if len(names) > 1]
     return wrong
 
 
@@ -259,6 +289,10 @@ class Line:
         self.high += [(perhaps[0], 1), (perhaps[1], -1)]
 
 
+BEGINNINGS = ("hold", "accept", "phone")
+"""What gives somebody a place who had none."""
+
+
 def lines(seen: Evidence) -> dict[str, Line]:
     """Draw, for each slot, when each appointment surely and perhaps had a place of it.
 
@@ -268,14 +302,16 @@ def lines(seen: Evidence) -> dict[str, Line]:
     """
     acks: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for one in seen.records:
-        if one["result"] == OK and one["op"] in ("hold", "move", "cancel", "release", "confirm"):
+        if one["result"] == OK and one["op"] in (*BEGINNINGS, "move", "cancel", "release", "confirm"):
             acks[one["op"], one.get("of") or one.get("appointment", "")].append(one)
     stops = [one for one in seen.records if one["op"] == "stop" and one["result"] == OK]
     drawn: dict[str, Line] = defaultdict(Line)
     for name, row in seen.rows.items():
         moves = sorted(acks["move", name], key=lambda one: one["end"])
         made = [at for verb, _, _, at in row.events if verb == "move"]
-        first = acks["hold", name]
+        if row.events[0][0] == "add_extra":
+            continue  # its place was made for it and is no other's
+        first = [one for op in BEGINNINGS for one in acks[op, name]]
         slot = first[0]["slot"] if first else row.slot
         sure = len(moves) == len(made) and bool(first)
         begin = row.created, min((one["end"] for one in first), default=float("inf"))
@@ -352,8 +388,8 @@ def r1_r3_places(seen: Evidence) -> list[Violation]:
     steps = {slot: _steps(line.high) for slot, line in drawn.items()}
     for one in seen.records:
         slot = one["to"] if one["op"] == "move" and one["said"] == "full" else one.get("slot", "")
-        if one["said"] != "full" or one["op"] not in ("hold", "move"):
-            continue
+        if one["said"] != "full" or one["op"] not in ("hold", "move") or slot in seen.waited_for:
+            continue  # a place that the waiting list is asked about is nobody else's: R21 and R24 look at that
         session = seen.session_of.get(slot, "")
         begin, end = one.get("sent", one["at"]), one["end"]
         if session not in places or _desk_was_at_it(seen, session, begin, end):
@@ -401,7 +437,7 @@ def _desk_was_at_it(seen: Evidence, session: str, begin: float, end: float) -> b
 
 CHECKERS = (
     unknowns, r1_r3_places, r8_r9_keys, r10_double_clicks, r11_durable, r12_no_phantom, r14_late_confirms,
-    r16_release, r17_stopped,
+    r16_release, r17_stopped, r22_offers,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tests.storm.asking import Asking
 from tests.storm.history import OK
 from tests.storm.plan import Step
 from tests.storm.town import Browser, SlotOf, Town
+from tests.storm.waiting import Waiting
 from tests.storm.wire import Wire
 
 LANES = 24
@@ -29,6 +30,7 @@ class Crowd:
         self.stopping = False
         self.left: list[tuple[float, Browser, SlotOf, str]] = []
         self.requests: list[tuple[Browser, str, bytes, asking.Judge]] = []
+        self.waiting = Waiting(town, ask, self._hold, self._confirm)
 
     async def run(self) -> None:
         """Run every lane until `stopping`; each finishes the step in hand."""
@@ -225,6 +227,12 @@ class Crowd:
         raw = desk.post(f"/staff/appointment/{row}/check-in", back="/staff/day")
         await self.ask.one(wire, who, "check_in", raw, asking.led_on, of=visit["name"])
         who.mine.remove(visit)
+
+    async def _wait(self, step: Step, who: Browser, wire: Wire, _second: Wire) -> None:
+        await self.waiting.wait(step, who, wire)
+
+    async def _answer(self, step: Step, _who: Browser, wire: Wire, second: Wire) -> None:
+        await self.waiting.answer(step, wire, second)
 
     async def _repeat(self, step: Step, who: Browser, wire: Wire, _second: Wire) -> None:
         if not self.requests:

@@ -1,20 +1,33 @@
-"""The desk during the storm: stops, reopenings, more and fewer places, in the order of the plan, one at a time."""
+"""The desk during the storm: stops, reopenings, more and fewer places, bookings by telephone and added numbers, one at
+a time in the order of the plan."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
+import uuid
+from functools import partial
 
 from tests.storm import asking
 from tests.storm.asking import Asking
-from tests.storm.history import OK
+from tests.storm.history import FAIL, OK
 from tests.storm.plan import Order
 from tests.storm.town import Browser, SessionOf, Town
-from tests.storm.wire import Lost, Wire
+from tests.storm.wire import Answer, Lost, Wire
 
+_DONE = re.compile(r"/staff/appointment/([0-9a-f-]{32,36})/done")
 _VERSION = re.compile(rb'name="version"[^>]*value="(\d+)"|value="(\d+)"[^>]*name="version"')
 _PLACES = re.compile(rb'name="places"[^>]*value="(\d+)"|value="(\d+)"[^>]*name="places"')
+
+
+def _booked(hospital: int, answer: Answer) -> tuple[str, str, str]:
+    """Judge a booking at the desk, which leads to the page with the code."""
+    found = _DONE.search(answer.location)
+    if answer.status == 303 and found:
+        return OK, "booked", f"{hospital}-{uuid.UUID(found[1]).hex}"
+    return FAIL, asking.refusal(answer), ""
 
 
 class Desk:
@@ -26,6 +39,7 @@ class Desk:
         self.stoppable = [one for one in town.sessions if not one.release_after]
         self.places = {one.id: one.places for one in town.sessions}
         self.stopping = False
+        self.booked: list[tuple[Browser, str]] = []
 
     async def run(self) -> None:
         """Wait for each order's time and carry it out; after `stopping` only what reopens."""
@@ -46,10 +60,43 @@ class Desk:
                 )
             elif order.does == "places":
                 await self._change(who, at, order.luck)
+            elif order.does in ("phone", "extra"):
+                await self._book(who, at, order)
+            elif order.does == "unbook" and self.booked:
+                await self._unbook()
 
     async def _say(self, who: Browser, op: str, path: str, at: SessionOf, **form: str) -> None:
         raw = who.post(path, **form)
         await self.ask.one(self.wire, who, op, raw, asking.led_on, session=f"{at.hospital}-{at.id.hex}")
+
+    async def _book(self, who: Browser, at: SessionOf, order: Order) -> None:
+        """Book for somebody the hospital knows, by telephone or as an added number."""
+        start = int(order.luck * len(self.town.browsers))
+        known = (
+            one
+            for one in self.town.browsers[start:] + self.town.browsers[:start]
+            if any(visit["slot"].hospital == at.hospital for visit in one.mine)
+        )
+        patient = next(known, None)
+        if patient is None:
+            return
+        slot = at.slots[order.session % len(at.slots)]
+        form = {"key": secrets.token_hex(12), "via": "phone", "complaint": "", "override": ""}
+        if order.does == "extra":
+            form |= {"owner": "staff", "reason": "医生同意加号"}
+        path = f"/staff/slots/{slot.id}/{'book' if order.does == 'phone' else 'extra'}/{patient.patient}"
+        raw = who.post(path, **form)
+        result, _said, name = await self.ask.one(
+            self.wire, who, order.does, raw, partial(_booked, at.hospital), slot=slot.ref
+        )
+        if result == OK:
+            self.booked.append((who, name))
+
+    async def _unbook(self) -> None:
+        who, name = self.booked.pop(0)
+        row = name.partition("-")[2]
+        raw = who.post(f"/staff/appointment/{row}/cancel", reason="患者来电取消")
+        await self.ask.one(self.wire, who, "cancel", raw, asking.led_on, of=name)
 
     async def _change(self, who: Browser, at: SessionOf, luck: float) -> None:
         read = await self._read(who, at)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 WEIGHTS = {
-    "crowd": 50,  # everybody wants the same few slots, and presses again
+    "crowd": 46,  # everybody wants the same few slots, and presses again
     "book": 17,  # hold, sometimes doubled, confirm
     "cancel": 14,
     "move": 4,
@@ -19,6 +19,8 @@ WEIGHTS = {
     "check_in": 2,
     "stranger": 1,  # a hold without sign-in
     "repeat": 2,  # an old request once more
+    "wait": 2,  # a scarce place or the waiting list, and somebody who gives a scarce one back
+    "answer": 2,  # accept, decline or leave
 }
 """How often each thing is set out to do, of 100. Most of a release is people who come too late."""
 FAULTS_ON_POSTGRESQL = (
@@ -58,7 +60,8 @@ class Blow:
 
 @dataclass(frozen=True)
 class Order:
-    """What the desk does at `at` seconds: stop a session, reopen it, or give it more or fewer places."""
+    """What the desk does at `at` seconds: stop a session, reopen it, change its places, book by telephone, add a number,
+    or cancel what it booked."""
 
     at: float
     does: str
@@ -88,7 +91,8 @@ def blows(seed: int, seconds: float, kinds: tuple[str, ...]) -> list[Blow]:
 
 
 def orders(seed: int, seconds: float) -> list[Order]:
-    """What the desk does: a stop each 6 seconds with its reopening 2 to 4 later, and a change of places each 3."""
+    """What the desk does: a stop each 6 seconds with its reopening 2 to 4 later, a change of places each 3, and beside
+    them a booking by telephone, an added number, and a cancellation of one of these."""
     dice = random.Random(f"{seed} orders")
     made: list[Order] = []
     at = 1.5
@@ -99,6 +103,9 @@ def orders(seed: int, seconds: float) -> list[Order]:
             Order(at + 2 + 2 * dice.random(), "reopen", session, dice.random()),
             Order(at + 1, "places", dice.getrandbits(20), dice.random()),
             Order(at + 4, "places", dice.getrandbits(20), dice.random()),
+            Order(at + 0.5, "phone", dice.getrandbits(20), dice.random()),
+            Order(at + 2.5, "extra", dice.getrandbits(20), dice.random()),
+            Order(at + 5, "unbook", dice.getrandbits(20), dice.random()),
         ]
         at += max(1.0, min(6.0, seconds / 4))
     return sorted(made, key=lambda one: one.at)

@@ -265,5 +265,10 @@ class Run:
             released = {name: max(jump, at - length) if at > jump else at for name, at in released.items()}
         records = list(read(self.history.path))
         return checkers.Evidence(
-            records, checkers.rows_of(self.world.app, self.wall), places, session_of, released
+            records,
+            checkers.rows_of(self.world.app, self.wall),
+            places,
+            session_of,
+            released,
+            {one.slot.ref for one in self.town.scarce},
         )

@@ -35,6 +35,8 @@ POLICY = {
     "regret_minutes": 900,
     "cancel_days_before": 0,
     "cancel_time": time(9, 0),
+    "offer_minutes": 10,
+    "wish_turns_kept": 1,
 }
 BEGINS = time(7, 40)
 """The town's wall time when the storm begins; the sessions of its first day start at 10:00."""
@@ -54,6 +56,17 @@ class SlotOf:
     @property
     def ref(self) -> str:
         return ref(self.hospital, self.id)
+
+
+@dataclass(frozen=True)
+class Scarce:
+    """A slot that is all there is of its session, with what a wish for it must name."""
+
+    slot: SlotOf
+    date: str
+    doctor: uuid.UUID
+    part: uuid.UUID
+    campus: uuid.UUID
 
 
 @dataclass
@@ -101,6 +114,7 @@ class Town:
     sessions: list[SessionOf]
     slots: list[SlotOf]
     hot: list[SlotOf]
+    scarce: list[Scarce]
     browsers: list[Browser]
     strangers: list[Browser]
     desks: dict[int, Browser]
@@ -122,6 +136,7 @@ def build(
         desks: dict[int, int] = {}
         staff: dict[int, uuid.UUID] = {}
         hot: list[SlotOf] = []
+        scarce: list[Scarce] = []
         rush: SlotOf | None = None
         for number in range(hospitals):
             first = factory.clinic(
@@ -136,6 +151,9 @@ def build(
                     sessions.append(made)
                     if which == 0 and day in (1, 2):
                         hot += made.slots[:2]
+            few = [_scarce(factory.another_doctor(first, f"许候{which}"), today, days) for which in range(2)]
+            scarce += [one for one, _session in few]
+            sessions += [of for _scarce, of in few]
             if number == 0:
                 at = factory.another_doctor(first, "沈放号")
                 for step, seconds in enumerate(releases):
@@ -172,8 +190,19 @@ def build(
         }
         db.session.remove()
     assert rush is not None
-    slots = [slot for one in sessions if not one.release_after for slot in one.slots]
-    return Town(list(desks), sessions, slots, hot, browsers, strangers, at_desk, began, rush)
+    rare = {one.slot for one in scarce}
+    slots = [slot for one in sessions if not one.release_after for slot in one.slots if slot not in rare]
+    return Town(list(desks), sessions, slots, hot, scarce, browsers, strangers, at_desk, began, rush)
+
+
+def _scarce(at: factory.Clinic, today: Any, day: int) -> tuple[Scarce, SessionOf]:
+    """Open a session of one slot with two places; the waiting list is for sessions that are full as a whole."""
+    on = today + timedelta(days=day)
+    starts, ends = time(10), time(10, 30)
+    opened = factory.open_session(at, on, starts=starts, ends=ends, part="上午", places=2)
+    slots = _slots(opened, at, day)
+    wanted = Scarce(slots[0], on.isoformat(), at.doctor.id, at.parts["上午"].id, at.campus.id)
+    return wanted, SessionOf(at.id, opened.id, slots, 2, starts, ends, at.kind.id, 0.0, day)
 
 
 def _session(

@@ -21,6 +21,7 @@ from booking.appointments.rules import (
     KeyReused,
     NoSuchAppointment,
     NotLinked,
+    SessionStopped,
     SlotFull,
 )
 from booking.appointments.stop import reopen_session, stop_session
@@ -148,6 +149,15 @@ def test_nobody_waits_while_a_place_is_free_or_a_hold_has_run_out(now):
     now.shift(minutes=11)
     with pytest.raises(NotFull):
         wait(at, opened)
+
+
+def test_whoever_waits_for_a_stopped_session_is_told_that_it_is_stopped():
+    at = factory.clinic()
+    opened, _ = full(at)
+    stop_session(at.id, opened.id, actor=staff(at), reason="医生临时有手术")
+    with pytest.raises(SessionStopped):
+        wait(at, opened)
+    assert db.session.scalars(select(Wish)).all() == []
 
 
 def test_a_repeat_is_the_same_wish_and_another_body_under_its_key_is_refused():
