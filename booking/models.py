@@ -6,8 +6,9 @@ from booking.appointments import wish_models as offers
 from booking.content import models as content
 from booking.directory import models as directory
 from booking.notices import models as notices
-from booking.outbox import DemoClock, Message, PeriodicRun
+from booking.outbox import DemoClock, Message
 from booking.people import models as people
+from booking.periodic import PeriodicRun
 from booking.schedule import models as schedule
 from booking.schedule import wanted as wishes
 from booking.staff import models as staff

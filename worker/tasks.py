@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import current_task, shared_task
 
-from booking import outbox
+from booking import outbox, periodic
 from booking.appointments import draw, expire, keys, no_show, offers, wish_ends
 from booking.notices import service as notices
 from booking.people import service as people
@@ -68,29 +68,30 @@ def end_wishes() -> None:
 @shared_task
 def advance_sessions() -> None:
     """Move sessions along their states; once per minute with any number of beats."""
-    if outbox.claim_run("advance_sessions", timedelta(minutes=1)):
+    if periodic.claim_run("advance_sessions", timedelta(minutes=1)):
         schedule.advance_sessions()
 
 
 @shared_task
 def mark_no_shows() -> None:
     """Judge visits nobody has seen after their rule time; each is judged once, once per five minutes suffices."""
-    if outbox.claim_run("mark_no_shows", timedelta(minutes=5)):
+    if periodic.claim_run("mark_no_shows", timedelta(minutes=5)):
         no_show.mark_no_shows()
 
 
 @shared_task
 def generate_ahead() -> None:
     """Keep the coming days' sessions made from the templates; once per quarter of an hour."""
-    if outbox.claim_run("generate_ahead", timedelta(minutes=15)):
+    if periodic.claim_run("generate_ahead", timedelta(minutes=15)):
         schedule.generate_ahead()
 
 
 @shared_task
 def remove_old() -> None:
     """Remove what is kept no longer than promised: codes, request keys, holds, wishes, old letters; once per hour."""
-    if outbox.claim_run("remove_old", timedelta(hours=1)):
+    if periodic.claim_run("remove_old", timedelta(hours=1)):
         outbox.remove_old()
+        periodic.remove_old()
         people.remove_old()
         keys.remove_old_keys()
         expire.remove_old_holds()

@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 
 from booking import clock, wording
 from booking.appointments.models import Appointment
+from booking.claims import LEASE
 from booking.db import db, transaction
 from booking.demo.house import ZONE
 from booking.errors import BadInput
 from booking.notices.models import DemoLetter
-from booking.outbox import LEASE, Message, PeriodicRun
+from booking.outbox import Message
 from booking.people.models import OneTimeCode
 from booking.people.service import CODE_PAUSE
+from booking.periodic import PeriodicRun
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.service import advance_sessions
 from booking.staff.models import StaffMember

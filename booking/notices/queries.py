@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select
 
 from booking.db import db
 from booking.notices.models import DemoLetter
-from booking.outbox import LIVE, Message
+from booking.outbox import LIVE, Message, from_reference, reference
 from booking.people.rules import mask_phone
 from booking.refs import ref
 
@@ -194,10 +194,11 @@ def _state(row: Message) -> LetterState:
 def demo_letters(limit: int = 50) -> list[ShownLetter]:
     """Return what would have left the building, newest first, after the letters that still wait, soonest first."""
     shown = list(db.session.scalars(select(DemoLetter).order_by(DemoLetter.id.desc()).limit(limit)))
+    names = [from_reference(letter.reference) for letter in shown]
     known = {
-        message.id.hex: message
+        reference(message): message
         for message in db.session.scalars(
-            select(Message).where(Message.id.in_([uuid.UUID(letter.reference) for letter in shown]))
+            select(Message).where(Message.id.in_([one[1] for one in names if one]))
         )
     }
     waiting = db.session.scalars(
@@ -206,7 +207,7 @@ def demo_letters(limit: int = 50) -> list[ShownLetter]:
         .order_by(Message.due_at)
         .limit(limit)
     )
-    return [_waiting(message) for message in waiting if message.id.hex not in known] + [
+    return [_waiting(message) for message in waiting if reference(message) not in known] + [
         _shown(letter, known.get(letter.reference)) for letter in shown
     ]
 

@@ -6,79 +6,30 @@ import logging
 import random
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 
 from flask import current_app
 from flask_babel import force_locale
 from sqlalchemy import delete, update
 
-from booking.appointments.queries import AppointmentView, appointment
-from booking.appointments.wish_queries import wish
+from booking.claims import LEASE, claim_due, due_channels, give_back, settle
 from booking.clock import db_now
 from booking.db import db, transaction
-from booking.notices import draw_letters, letters
 from booking.notices.models import DemoLetter
 from booking.notices.rules import next_try
 from booking.notices.senders.choose import providers
-from booking.notices.senders.provider import Outgoing, Permanent, Provider, Rendered, Temporary, where
-from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
-from booking.outbox import LEASE, Message, claim_due, due_channels, give_back, settle
-from booking.people.models import Account, OneTimeCode, Patient
-from booking.vault import short_code
+from booking.notices.senders.provider import Outgoing, Permanent, Provider, Temporary, where
+from booking.notices.writing import WANTED, NotWanted, NoWay, write
+from booking.outbox import Message, reference
 
 log = logging.getLogger(__name__)
 
-WANTED = """
-CASE message.kind
-  WHEN 'draw_entered' THEN TRUE WHEN 'draw_lost' THEN TRUE WHEN 'draw_off' THEN TRUE
-  WHEN 'code' THEN EXISTS (
-    SELECT 1 FROM one_time_code c WHERE c.id = message.code_id AND c.ended_at IS NULL)
-  WHEN 'wish_joined' THEN EXISTS (
-    SELECT 1 FROM wish w WHERE w.hospital_id = message.hospital_id AND w.id = message.wish_id
-      AND w.status IN ('waiting', 'offered'))
-  WHEN 'wish_missed' THEN EXISTS (
-    SELECT 1 FROM wish w WHERE w.hospital_id = message.hospital_id AND w.id = message.wish_id
-      AND w.status IN ('waiting', 'offered'))
-  WHEN 'wish_ended' THEN EXISTS (
-    SELECT 1 FROM wish w WHERE w.hospital_id = message.hospital_id AND w.id = message.wish_id
-      AND w.status = 'ended')
-  WHEN 'wish_offer' THEN EXISTS (
-    SELECT 1 FROM appointment a WHERE a.hospital_id = message.hospital_id AND a.id = message.appointment_id
-      AND a.status = 'held')
-  ELSE EXISTS (
-    SELECT 1 FROM appointment a
-    WHERE a.hospital_id = message.hospital_id AND a.id = message.appointment_id
-      AND CASE WHEN message.kind IN ('cancelled', 'stopped') THEN a.status = 'cancelled'
-          WHEN message.kind IN ('no_show', 'appeal_declined') THEN a.status = 'no_show'
-          WHEN message.kind = 'excused' THEN a.status = 'excused'
-          ELSE a.status = 'booked' AND a.version = message.version END)
-END
-"""
-"""SQL over `message`, true while it should still go out: the appointment, or the wish, stands as the letter says."""
-
-STANDS_WHILE = {
-    "cancelled": "cancelled",
-    "stopped": "cancelled",
-    "no_show": "no_show",
-    "appeal_declined": "no_show",
-    "excused": "excused",
-}
-"""Letters about how a visit ended, and the status in which they stay true; all others are about a booked visit."""
-REMINDERS = ("reminder_day", "reminder_hours")
 CHANNELS = ("app", "sms", "email")
 BUDGET_SECONDS = 20.0
 BATCH = 20
 FAILURES_TO_REST = 2
 """After so many failed tries in a row a channel rests until the next run: its provider is away."""
-
-
-class NotWanted(Exception):
-    """What the letter tells stopped being true after it was claimed."""
-
-
-class NoWay(Exception):
-    """The letter cannot or must not reach its recipient; the text says why."""
 
 
 @dataclass
@@ -184,9 +135,9 @@ def _send_one(run: Run, message: Message) -> None:
     try:
         if not carriers:
             raise NoWay(f"no {message.channel} provider is set")
-        address, letter = _prepare(message)
+        address, letter = write(message)
         db.session.remove()
-        (went,) = carriers[0].send([Outgoing(address, letter, message.id.hex)])
+        (went,) = carriers[0].send([Outgoing(address, letter, reference(message))])
         if isinstance(went, Exception):
             raise went
     except NotWanted as problem:
@@ -228,88 +179,3 @@ def _put_off(message: Message, why: str, wait: float) -> None:
         settle(message, "failed", error=f"{why}; given up after {message.attempts} tries")
     else:
         settle(message, "waiting", error=why, retry_at=again)
-
-
-def _prepare(message: Message) -> tuple[str, Rendered]:
-    """Return the address and the text, from the newest rows. Raises NotWanted and NoWay."""
-    session = db.session()
-    if message.kind == "code":
-        code = session.get(OneTimeCode, message.code_id)
-        if code is None or code.ended_at is not None or code.expires_at <= db_now(session):
-            raise NotWanted("the code has ended")
-        return code.phone, letters.code_letter(short_code(code.salt))
-    if message.kind in draw_letters.ABOUT_A_DRAW:
-        about_draw = draw_letters.draw_letter(message, db_now(session))
-        if about_draw is None:
-            raise NoWay("the entry or its account is no longer known")
-        return about_draw
-    if message.wish_id is not None and message.kind in ABOUT_A_WISH:
-        return _prepare_wish(message, db_now(session))
-    if message.appointment_id is None or message.kind not in letters.ABOUT_A_VISIT:
-        raise NoWay(f"no text for the kind {message.kind}")
-    view = appointment(message.hospital_id, message.appointment_id)
-    if view is None or not _stands(message, view):
-        raise NotWanted("the appointment changed after the claim")
-    address = _address(message, view)
-    letter = letters.visit_letter(
-        message.kind, message.channel, view, message.facts, now=db_now(session), address=address
-    )
-    return address, letter
-
-
-def _prepare_wish(message: Message, now: datetime) -> tuple[str, Rendered]:
-    """Return the address and the text of a letter about a wish. Raises NotWanted and NoWay."""
-    assert message.wish_id is not None
-    view = wish(message.hospital_id, message.wish_id)
-    if view is None or (view.status == "ended") != (message.kind == "wish_ended"):
-        raise NotWanted("the wish changed after the claim")
-    about: list[AppointmentView] = []
-    if message.kind == "wish_offer":
-        about = [one for one in view.offers if one.held_until and one.held_until > now]
-        if message.appointment_id not in [one.id for one in about]:
-            raise NotWanted("the offer is over")
-    elif message.appointment_id is not None:
-        one = appointment(message.hospital_id, message.appointment_id)
-        about = [one] if one is not None else []
-    person = db.session.get(Account, message.account_id)
-    address = _address_of(message, person)
-    return address, wish_letter(message.kind, message.channel, view, about, message.facts, now=now)
-
-
-def _stands(message: Message, view: AppointmentView) -> bool:
-    """The same question as WANTED, asked again of the rows the text is written from."""
-    if message.kind in STANDS_WHILE:
-        return view.status == STANDS_WHILE[message.kind]
-    return view.status == "booked" and view.version == message.version
-
-
-def _address(message: Message, view: AppointmentView) -> str:
-    """Return where the letter goes now; raises NoWay when there is no address or a reminder is not wished for."""
-    session = db.session()
-    person: Account | Patient | None = (
-        session.get(Account, message.account_id)
-        if message.recipient == "account"
-        else session.get(Patient, message.patient_id)
-    )
-    if person is None:
-        raise NoWay("the recipient is no longer known")
-    if message.kind in REMINDERS and not (view.remind and person.reminders_on):
-        raise NoWay("reminders are switched off")
-    address = _address_of(message, person)
-    if message.recipient == "patient" and view.account_id:
-        booker = session.get(Account, view.account_id)
-        if booker is not None and booker.phone == address:
-            raise NoWay("the booker has the same number")
-    return address
-
-
-def _address_of(message: Message, person: Account | Patient | None) -> str:
-    """Return a recipient's address on the letter's channel; raises NoWay when there is none."""
-    if person is None:
-        raise NoWay("the recipient is no longer known")
-    if message.channel == "app":
-        return str(message.account_id)
-    address = person.phone if message.channel == "sms" else getattr(person, "email", None)
-    if not address:
-        raise NoWay("no phone number" if message.channel == "sms" else "no e-mail address")
-    return address

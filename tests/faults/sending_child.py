@@ -41,7 +41,7 @@ moment = sys.argv[1]
 if moment == "claimed":
     stop_around("claim_due", 1, before=False)
 elif moment == "written":
-    stop_around("_prepare", THIRD, before=False)
+    stop_around("write", THIRD, before=False)
 elif moment == "sent":
     stop_around("settle", THIRD, before=True)
 

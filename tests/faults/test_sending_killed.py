@@ -15,11 +15,12 @@ import pytest
 import redis
 from sqlalchemy import select
 
+from booking.claims import LEASE
 from booking.clock import db_now
 from booking.db import db
 from booking.notices.models import DemoLetter
 from booking.notices.service import send_due
-from booking.outbox import LEASE, LIVE, Message
+from booking.outbox import LIVE, Message
 from tests import far_ends
 from tests.notices.posting import booked, letters, post, states, wait_until
 

@@ -10,11 +10,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import false, text
 
-from booking import outbox
+from booking import claims, outbox, periodic
+from booking.claims import LEASE, claim_due, due_channels, give_back, settle
 from booking.clock import db_now
 from booking.db import db, transaction
-from booking.notices.service import WANTED
-from booking.outbox import LEASE, Message, claim_due, claim_run, due_channels, give_back, settle, supersede
+from booking.notices.writing import WANTED
+from booking.outbox import Message, supersede
+from booking.periodic import claim_run
 from tests.notices.posting import booked, change, letters, only, post, post_code, states
 
 
@@ -71,7 +73,7 @@ def test_a_late_result_with_an_old_fence_is_refused(within, now):
 
 
 def test_without_the_fence_a_late_result_would_overwrite_a_newer_claim(within, now, monkeypatch):
-    monkeypatch.setattr(outbox, "_still_ours", lambda message: (Message.id == message.id,))
+    monkeypatch.setattr(claims, "_still_ours", lambda message: (Message.id == message.id,))
     (row,) = booked()
     post(row)
     (late,) = take(row)
@@ -136,7 +138,7 @@ def test_a_change_waits_for_a_claim_that_is_being_made(app, within, now):
 
     with ThreadPoolExecutor(1) as pool:
         with transaction() as session:
-            _looked_at, taken = outbox._claim_batch(session, row.hospital_id, "sms", "two", 5, WANTED)
+            _looked_at, taken = claims._claim_batch(session, row.hospital_id, "sms", "two", 5, WANTED)
             assert len(taken) == 1
             changing = pool.submit(cancel)
             with pytest.raises(TimeoutError):
@@ -256,7 +258,7 @@ def test_a_newer_letter_waits_until_the_older_one_has_left(within):
 
 
 def test_without_that_the_newer_letter_would_overtake(within, monkeypatch):
-    monkeypatch.setattr(outbox, "_older_is_being_sent", lambda now: false())
+    monkeypatch.setattr(claims, "_older_is_being_sent", lambda now: false())
     row, _older = overtaking()
     assert [letter.version for letter in take(row, worker="two")] == [2]
 
@@ -323,6 +325,22 @@ def test_old_letters_go_and_waiting_ones_stay(within, now):
     settle(take(one, limit=1)[0], "accepted")
     claim_run("job", timedelta(minutes=1))
     now.shift(days=401)
-    assert outbox.remove_old() == 1
+    assert outbox.remove_old() == 1 and periodic.remove_old() == 1
     assert states() == {"waiting": 1}
     assert db.session.execute(text("SELECT count(*) FROM periodic_run")).scalar() == 0
+
+
+# --- the name outside ------------------------------------------------------------------------------------------------
+
+
+def test_a_letters_name_outside_leads_back_to_its_row(within):
+    post_code()
+    letter = only()
+    assert outbox.from_reference(outbox.reference(letter)) == (letter.hospital_id, letter.id)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "1", "1-2", "x-" + "0" * 32, "1-" + "0" * 33, "-1-" + "0" * 32, "1-" + "g" * 32]
+)
+def test_what_is_no_such_name_leads_nowhere(said):
+    assert outbox.from_reference(said) is None

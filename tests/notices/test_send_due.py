@@ -14,6 +14,7 @@ import icalendar
 import pytest
 from sqlalchemy import text, update
 
+from booking.claims import claim_due
 from booking.db import Model, db, transaction
 from booking.notices import queries, service
 from booking.notices.models import DemoLetter
@@ -22,7 +23,8 @@ from booking.notices.senders.choose import providers
 from booking.notices.senders.demo import demo_page
 from booking.notices.senders.provider import Outgoing, Rendered, Temporary
 from booking.notices.service import mark_read, send_due
-from booking.outbox import claim_due
+from booking.notices.writing import WANTED
+from booking.outbox import reference
 from booking.people.models import Account, Patient
 from booking.vault import short_code
 from tests import far_ends, servers
@@ -92,7 +94,7 @@ def test_an_sms_leaves_signed_and_under_its_reference(within, gateway):
         assert call["headers"]["X-Signature"] == expected
         assert call["headers"]["Idempotency-Key"] == call["reference"]
         assert call["text"].startswith("【青梧就医】")
-    assert {call["reference"] for call in gateway.calls} == {booker.id.hex, patient.id.hex}
+    assert {call["reference"] for call in gateway.calls} == {reference(booker), reference(patient)}
     assert booker.provider_ref.startswith("g-")
 
 
@@ -102,7 +104,7 @@ def test_an_email_arrives_with_its_calendar_entry(within, mailbox):
     assert send_due() == 1
     ((to, letter),) = mailbox.letters
     assert to == ["li@example.org"]
-    assert letter["Message-ID"] == f"<{only().id.hex}@example.org>"
+    assert letter["Message-ID"] == f"<{reference(only())}@example.org>"
     (attached,) = [part for part in letter.walk() if part.get_content_type() == "text/calendar"]
     (event,) = icalendar.Calendar.from_ical(attached.get_payload(decode=True)).walk("VEVENT")
     assert event["DTSTART"].dt == row.starts_at
@@ -166,7 +168,7 @@ def test_trouble_that_may_pass_is_tried_again_under_the_same_reference(within, g
     now.shift(seconds=40)
     assert send_due() == 1
     assert only().status == "accepted"
-    assert set(gateway.times()) == set(gateway.phones) == {letter.id.hex}
+    assert set(gateway.times()) == set(gateway.phones) == {reference(letter)}
 
 
 def test_the_steps_between_tries_grow_and_end(within, gateway, now):
@@ -381,7 +383,7 @@ def test_a_cancel_before_the_claim_leaves_only_the_cancellation(within, gateway)
 def test_a_cancel_between_claim_and_writing_is_noticed_too(within, gateway):
     (row,) = booked()
     post(row, channels=("sms",))
-    (claimed,) = claim_due(row.hospital_id, "sms", "one", 5, wanted=service.WANTED)
+    (claimed,) = claim_due(row.hospital_id, "sms", "one", 5, wanted=WANTED)
     change(row, status="cancelled")
     with ExitStack() as open_until:
         run = service.Run("one", 5, providers(within.config, open_until), ends_at=0)
