@@ -132,7 +132,7 @@ class Letter:
 
     def key(self, about_id: uuid.UUID | None, version: int) -> str:
         """The dedupe key: about what (an appointment, or a wish), kind, version, channel and recipient."""
-        who = self.account_id if self.recipient == "account" else self.patient_id or self.code_id
+        who = self.account_id if self.recipient == "account" else self.patient_id or self.code_id or ""
         about = about_id or self.about
         return f"{about.hex if about else '-'}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
 
@@ -140,6 +140,18 @@ class Letter:
 _INSERT = insert(core(Message))
 _REFERENCE = re.compile(r"(0|[1-9][0-9]{0,17})-([0-9a-f]{32})")
 _wake: list[Callable[[], None]] = []
+_offered = {"app", "sms", "email"}
+
+
+def offer(channels: Iterable[str]) -> None:
+    """Set the channels beyond app, SMS and e-mail (wechat, voice) that letters are put for: those with a provider."""
+    _offered.clear()
+    _offered.update(("app", "sms", "email"), channels)
+
+
+def offers(channel: str) -> bool:
+    """Whether letters are put for this channel."""
+    return channel in _offered
 
 
 def on_commit(wake: Callable[[], None]) -> None:

@@ -301,6 +301,7 @@ def account(phone: str = "", email: str | None = None, **columns: Any) -> Accoun
             "phone": phone,
             "phone_hash": blind_index("phone", phone),
             "email": email,
+            "email_verified_at": now() if email else None,
             "created_at": now(),
         }
         | columns

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking.appointments.models import Appointment
-from booking.appointments.reminders import plan
-from booking.directory.models import Policy
-from booking.outbox import Letter, put, supersede
+from booking.appointments.reminders import plan, when_to_ring
+from booking.clock import local
+from booking.db import core
+from booking.directory.models import Hospital, Policy
+from booking.outbox import Letter, offers, put, supersede
 from booking.people.models import Account, Patient
 
 People = tuple[Any, Any]
@@ -32,6 +36,18 @@ TOLD_AS = {
 ALWAYS_FOR = timedelta(days=1)
 """Cancellations and stops are worth telling for at least this long, also when the visit's time has passed."""
 
+_HOSPITAL = core(Hospital)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One channel to one recipient."""
+
+    channel: str
+    recipient: str
+    account_id: int | None = None
+    patient_id: int | None = None
+
 
 def tell(
     session: Session,
@@ -42,20 +58,23 @@ def tell(
     now: datetime,
     facts: dict[str, Any] | None = None,
     people: People | None = None,
+    hears: bool | None = None,
     first: bool = False,
     due_at: datetime | None = None,
 ) -> int:
     """Supersede the unsent letters about `row` and put those its new state asks for; return how many.
 
-    The booker gets the in-app letter, SMS, and e-mail when an address is kept; the patient's own phone, when it is
-    another one, gets the SMS too. Reminders follow the policy's ladder while the visit stands and the person wants them.
-    `people` are the account and the patient when the caller has read them; `first` says that nothing was put before.
-    `due_at` is for what may wait until the quiet hours are over; everything else goes at once.
+    `people` are the account and the patient, `hears` whether the hospital has an address for changes, where the caller
+    has read them; `first` says that nothing was put before. `due_at` is for what may wait until the quiet hours are over;
+    everything else goes at once.
     """
     if not first:
         supersede(session, row.hospital_id, row.id, now)
     people = people if people is not None else people_of(session, row)
-    letters = letters_of(row, kind, policy=policy, people=people, now=now, facts=facts, due_at=due_at)
+    hears = hospital_hears(session, row.hospital_id) if hears is None else hears
+    letters = letters_of(
+        row, kind, policy=policy, people=people, now=now, facts=facts, due_at=due_at, hears=hears
+    )
     return put(session, row.hospital_id, letters, now=now, appointment_id=row.id, version=row.version)
 
 
@@ -65,66 +84,124 @@ def people_of(session: Session, row: Appointment) -> People:
     return account, session.get(Patient, row.patient_id) if row.patient_id else None
 
 
+def tell_hospital(session: Session, row: Appointment, kind: str, *, now: datetime) -> int:
+    """Put the hospital's own letter about a change that nobody else is told of; return how many (none without address)."""
+    if not hospital_hears(session, row.hospital_id):
+        return 0
+    return put(
+        session,
+        row.hospital_id,
+        [_to_hospital(kind, now, {})],
+        now=now,
+        appointment_id=row.id,
+        version=row.version,
+    )
+
+
 def letters_of(
     row: Appointment,
     kind: str,
     *,
-    policy: Policy,
+    policy: Any,
     people: People,
     now: datetime,
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
+    hears: bool = False,
 ) -> list[Letter]:
     """Return the letters that a change of `row` told as `kind` at `now` asks for; reads and writes nothing.
 
-    The one answer to what is owed: `tell` puts it, the reconciler compares the ledger with it.
+    The booker gets the in-app letter, SMS, e-mail at a verified address, and WeChat; the patient's own phone, when it is
+    another one, gets the SMS too; a hospital that `hears` of changes gets its own. Reminders follow the policy's ladder
+    while the visit stands and was booked with them; whether a person wants them is asked when they are sent. Who must
+    hear at once is rung when no receipt says that the SMS arrived. The one answer to what is owed: `tell` puts it, the
+    reconciler compares the ledger with it.
     """
-    account, patient = people
-    ways: list[dict[str, Any]] = []
-    if account is not None:
-        channels = ["app", "sms", *(["email"] if account.email else [])]
-        wants = account.reminders_on
-        ways += [
-            {"channel": channel, "recipient": "account", "account_id": account.id, "wants": wants}
-            for channel in channels
-        ]
-    own = (
-        patient is not None
-        and patient.phone
-        and (account is None or patient.phone_hash != account.phone_hash)
-    )
-    if patient is not None and own:
-        ways.append(
-            {
-                "channel": "sms",
-                "recipient": "patient",
-                "patient_id": patient.id,
-                "wants": patient.reminders_on,
-            }
-        )
-    steps = [(kind, due_at or now)]
-    expires = row.starts_at
-    if row.status == "booked":
-        if row.remind:
-            steps += plan(
-                policy.reminders,
-                booked_at=now,
-                starts_at=row.starts_at,
-                zone=row.zone,
-                quiet_from=policy.quiet_from,
-                quiet_to=policy.quiet_to,
+    ways = ways_to(*people)
+    facts, due_at = facts or {}, due_at or now
+    letters: list[Letter] = []
+
+    def add(step: str, due: datetime, until: datetime, way: Way) -> None:
+        letters.append(
+            Letter(
+                step,
+                way.channel,
+                way.recipient,
+                due_at=due,
+                expires_at=until,
+                account_id=way.account_id,
+                patient_id=way.patient_id,
+                facts=facts if step == kind else None,
             )
-    else:
-        expires = max(row.starts_at, (due_at or now) + ALWAYS_FOR)
-    return [
-        Letter(
-            step, due_at=due, expires_at=expires, facts=facts if step == kind else None, **_without_wants(way)
         )
-        for step, due in steps
-        for way in ways
-        if step == kind or way["wants"]
-    ]
+
+    stands = row.status == "booked"
+    expires = row.starts_at if stands else max(row.starts_at, due_at + ALWAYS_FOR)
+    for way in ways:
+        add(kind, due_at, expires, way)
+    if stands and row.remind:
+        steps = plan(
+            policy.reminders,
+            booked_at=now,
+            starts_at=row.starts_at,
+            zone=row.zone,
+            quiet_from=policy.quiet_from,
+            quiet_to=policy.quiet_to,
+            prepare_at=policy.prepare_time if row.sold.get("prepares") else None,
+        )
+        for step in steps:
+            for way in ways:
+                add(step.kind, step.at, step.until, way)
+    if offers("voice") and is_urgent(row, kind, facts, now):
+        ring = when_to_ring(
+            now,
+            row.starts_at,
+            zone=row.zone,
+            after=timedelta(minutes=policy.voice_after_minutes),
+            quiet_from=policy.quiet_from,
+            quiet_to=policy.quiet_to,
+        )
+        for way in ways:
+            if way.channel == "sms":
+                add(kind, ring, expires, Way("voice", way.recipient, way.account_id, way.patient_id))
+    if hears:
+        letters.append(_to_hospital(kind, now, facts))
+    return letters
 
 
-def _without_wants(way: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in way.items() if name != "wants"}
+def ways_to(account: Any, patient: Any) -> list[Way]:
+    """Return how the booker and the patient are reached; of addresses only is asked whether they are there."""
+    ways: list[Way] = []
+    if account is not None:
+        channels = ["app", "sms"]
+        if account.email_verified_at:
+            channels.append("email")
+        if account.wechat_openid and offers("wechat"):
+            channels.append("wechat")
+        ways += [Way(channel, "account", account_id=account.id) for channel in channels]
+    own = patient is not None and patient.phone
+    if own and (account is None or patient.phone_hash != account.phone_hash):
+        ways.append(Way("sms", "patient", patient_id=patient.id))
+    return ways
+
+
+def is_urgent(row: Appointment, kind: str, facts: dict[str, Any], now: datetime) -> bool:
+    """Whether somebody may set out for nothing: a stop, or the hospital's own change on the very day."""
+    if kind == "stopped":
+        return True
+    if kind not in ("cancelled", "moved") or facts.get("by") != "hospital":
+        return False
+    days = {row.visit_date}
+    if "from" in facts:
+        days.add(date.fromisoformat(facts["from"]["visit_date"]))
+    return local(now, row.zone).date() in days
+
+
+def hospital_hears(session: Session, hospital_id: int) -> bool:
+    """Whether the hospital wants its own letter about each change."""
+    asked = select(_HOSPITAL.c.webhook_url.is_not(None)).where(_HOSPITAL.c.id == hospital_id)
+    return bool(session.scalar(asked))
+
+
+def _to_hospital(kind: str, now: datetime, facts: dict[str, Any]) -> Letter:
+    return Letter(kind, "webhook", "hospital", due_at=now, expires_at=now + ALWAYS_FOR, facts=facts)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
+from booking.appointments.announce import tell_hospital
 from booking.appointments.cancel import own_appointment
 from booking.appointments.models import Appointment
 from booking.appointments.places import change_status
@@ -72,5 +73,6 @@ def check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor) -> Ch
             queue_number=number,
         )
         supersede(session, hospital_id, row.id)
+        tell_hospital(session, row, "arrived", now=now)
     assert number is not None
     return CheckedIn(row, number, late, False)

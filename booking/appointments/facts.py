@@ -43,7 +43,7 @@ _READ: dict[str, tuple[type[Model], Any]] = {
     "department": (Department, namedtuple("DepartmentPart", "id name sensitive")),
     "campus": (Campus, namedtuple("CampusPart", "id name address desk")),
     "hospital": (Hospital, namedtuple("HospitalPart", "id name address")),
-    "kind": (ClinicKind, namedtuple("KindPart", "name fee_name")),
+    "kind": (ClinicKind, namedtuple("KindPart", "name fee_name preparation")),
     "part": (DayPart, namedtuple("DayPartPart", "name")),
 }
 
@@ -82,8 +82,11 @@ class SlotFacts:
         """What the patient is promised: kept on the appointment, whatever the directory says later.
 
         `admits`, when the session is not for everybody, travels with it: whom it was offered to is judged at confirm.
+        `prepares` says that there is something to prepare; what it is, is read when it is told.
         """
         rules = {"admits": self.clinic.admits} if self.clinic.admits else {}
+        if self.kind.preparation:
+            rules["prepares"] = True
         return rules | {
             "hospital": self.hospital.name,
             "doctor": self.doctor.name,

@@ -128,7 +128,8 @@ def _move(
             session, row, "move", "booked", actor=actor, now=now, reason=reason, facts=told, **values
         )
         return_place(session, hospital_id, old_place, row.id)
-        tell(session, row, "moved", policy=policy, now=now, facts=told)
+        by = {"by": "hospital" if actor.is_staff else "patient"}
+        tell(session, row, "moved", policy=policy, now=now, facts=told | by)
     return row
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from booking.appointments.announce import tell
+from booking.appointments.announce import tell, tell_hospital
 from booking.appointments.cancel import own_appointment
 from booking.appointments.models import Appeal, Appointment, DeskTicket
 from booking.appointments.no_show_rules import REACHED, TOLD_BY, Evidence
@@ -259,6 +259,7 @@ def record_ticket(
             change_status(
                 session, row, "was_here", "arrived", actor=actor, now=now, reason=note, arrived_at=now
             )
+            tell_hospital(session, row, "arrived", now=now)
         clear_by_ticket(
             session,
             hospital_id,

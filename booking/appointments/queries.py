@@ -14,7 +14,7 @@ from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.rules import STATUS_NAMES, extensions_allowed, is_late, is_visit_code
 from booking.clock import db_now, local
 from booking.db import Instant, core, db
-from booking.directory.models import Campus, Doctor, Hospital, Policy, Practice
+from booking.directory.models import Campus, ClinicKind, Doctor, Hospital, Policy, Practice
 from booking.directory.policy import cancel_deadline, regret_until
 from booking.people.models import Account, Patient
 from booking.people.rules import age, mask_name, phone_tail, plain_digits
@@ -25,7 +25,8 @@ UPCOMING = ("booked", "arrived", "in_visit", "confirming")
 
 @dataclass(frozen=True)
 class AppointmentView:
-    """An appointment with what its pages and letters say. Names, fee and time are as sold; room and desk are as they are now.
+    """An appointment with what its pages and letters say. Names, fee and time are as sold; room, desk and
+    `preparation` (what to do before the visit, or "") are as they are now.
 
     Fees in cents; instants aware UTC; `starts_local` is wall time in `zone`. `patient_*` are empty for a hold.
     `stop_reason` is what patients are told when a stop cancelled this visit; `cancel_reason` may be a note of the desk.
@@ -52,6 +53,7 @@ class AppointmentView:
     department_id: uuid.UUID
     doctor: str
     doctor_title: str
+    doctor_pinyin: str
     doctor_slug: str
     hospital: str
     hospital_slug: str
@@ -66,6 +68,7 @@ class AppointmentView:
     kind_name: str
     fee_name: str
     fee_cents: int
+    preparation: str
     account_id: int | None
     patient_id: int | None
     patient_name: str
@@ -127,6 +130,7 @@ def _whole() -> Select[*tuple[Any, ...]]:
             Hospital,
             Campus,
             ClinicSession,
+            ClinicKind,
             Policy,
             Patient,
             Account,
@@ -139,6 +143,13 @@ def _whole() -> Select[*tuple[Any, ...]]:
             and_(
                 ClinicSession.hospital_id == Appointment.hospital_id,
                 ClinicSession.id == Appointment.session_id,
+            ),
+        )
+        .join(
+            ClinicKind,
+            and_(
+                ClinicKind.hospital_id == Appointment.hospital_id,
+                ClinicKind.id == ClinicSession.clinic_kind_id,
             ),
         )
         .join(
@@ -177,6 +188,7 @@ def _view(
     hospital: Hospital,
     campus: Campus,
     clinic: ClinicSession,
+    kind: ClinicKind,
     policy: Policy,
     patient: Patient | None,
     account: Account | None,
@@ -210,6 +222,7 @@ def _view(
         department_id=row.department_id,
         doctor=sold.get("doctor", doctor.name),
         doctor_title=sold.get("title", doctor.title),
+        doctor_pinyin=doctor.pinyin,
         doctor_slug=doctor.slug,
         hospital=sold.get("hospital", hospital.name),
         hospital_slug=hospital.slug,
@@ -224,6 +237,7 @@ def _view(
         kind_name=sold.get("kind", ""),
         fee_name=sold.get("fee_name", ""),
         fee_cents=int(sold.get("fee_cents", 0)),
+        preparation=kind.preparation.strip(),
         account_id=row.account_id,
         patient_id=row.patient_id,
         patient_name=patient.name if patient else "",

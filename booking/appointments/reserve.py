@@ -322,7 +322,7 @@ def _confirm(
                 update(Account).where(Account.id == actor.account_id).values(last_patient_id=patient_id)
             )
         people = (who.account, who.patient)
-        tell(session, row, "confirmed", policy=policy, now=now, people=people, first=fresh)
+        tell(session, row, "confirmed", policy=policy, now=now, people=people, hears=who.hears, first=fresh)
     return row
 
 

@@ -19,6 +19,7 @@ ABOUT_A_VISIT = (
     "confirmed",
     "reminder_day",
     "reminder_hours",
+    "preparation",
     "moved",
     "cancelled",
     "stopped",
@@ -87,6 +88,7 @@ def _words(view: AppointmentView, facts: dict[str, Any], now: datetime) -> dict[
         "doctor_title": view.doctor_title,
         "name": discretion.short_name(view.patient_name),
         "code": wording.spaced_code(view.visit_code or ""),
+        "preparation": _sentence(view.preparation),
         "fee": wording.fee(view.fee_cents),
         "fee_name": view.fee_name,
         "phone": view.hospital_phone or current_app.config["HELP_PHONE"],
@@ -106,6 +108,7 @@ def _subject(kind: str, words: dict[str, Any]) -> str:
         "confirmed": _("预约成功"),
         "reminder_day": _("就诊提醒"),
         "reminder_hours": _("就诊提醒"),
+        "preparation": _("请提前准备"),
         "moved": _("已改约"),
         "cancelled": _("预约已取消"),
         "stopped": _("停诊通知"),
@@ -128,6 +131,12 @@ def _reason(text: str) -> str:
     """A reason as somebody typed it: one line, no full stop of its own, not too long for a short message."""
     plain = " ".join(text.split()).rstrip("。.；;，, ")
     return plain if len(plain) <= LONGEST_REASON else plain[: LONGEST_REASON - 1] + "…"
+
+
+def _sentence(text: str) -> str:
+    """What the hospital wrote, as a sentence with one full stop."""
+    plain = " ".join(text.split())
+    return f"{plain.rstrip('。')}。" if plain else ""
 
 
 def site() -> str:

@@ -81,6 +81,8 @@ def kind_label(kind: str) -> str:
         "confirmed": _("预约成功"),
         "reminder_day": _("就诊提醒（前一天）"),
         "reminder_hours": _("就诊提醒（当天）"),
+        "preparation": _("就诊准备"),
+        "arrived": _("已报到"),
         "moved": _("改约"),
         "cancelled": _("取消预约"),
         "stopped": _("停诊通知"),
@@ -100,7 +102,14 @@ def kind_label(kind: str) -> str:
 
 def channel_label(channel: str) -> str:
     """Return what a channel is called."""
-    return {"app": _("站内消息"), "sms": _("短信"), "email": _("邮件")}[channel]
+    return {
+        "app": _("站内消息"),
+        "sms": _("短信"),
+        "email": _("邮件"),
+        "wechat": _("微信"),
+        "voice": _("语音电话"),
+        "webhook": _("医院系统"),
+    }[channel]
 
 
 def status_label(status: str) -> tuple[str, str]:

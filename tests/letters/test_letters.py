@@ -29,6 +29,7 @@ AT = {  # when each letter is sent
     "confirmed": BOOKED_AT,
     "reminder_day": utc(date(2026, 11, 24), time(15), ZONE),
     "reminder_hours": utc(VISIT, time(7), ZONE),
+    "preparation": utc(date(2026, 11, 24), time(18), ZONE),
     "moved": BOOKED_AT + timedelta(hours=2),
     "cancelled": BOOKED_AT + timedelta(hours=3),
     "stopped": utc(date(2026, 11, 24), time(18), ZONE),
@@ -78,6 +79,7 @@ def invented(clinic, **columns):
             "patient_name": "李秋禾",
             "fee_cents": 2500,
             "fee_name": "挂号费",
+            "preparation": "空腹来，早上不要吃东西，可以喝少量白开水",
             "cancel_deadline": utc(date(2026, 11, 24), time(17), ZONE),
         }
         | columns

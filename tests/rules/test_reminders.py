@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from booking.appointments.reminders import plan
+from booking.appointments.reminders import OPTIONAL, plan
 from booking.clock import utc
 from booking.directory.policy import LADDER
 
@@ -20,16 +20,25 @@ def wall(text: str, zone: str = HOME) -> datetime:
 
 
 def due(booked: str, visit: str, *, zone: str = HOME, ladder=LADDER, quiet=(time(22), time(7))):
-    found = plan(
+    found = planned(booked, visit, zone=zone, ladder=ladder, quiet=quiet)
+    assert all(one.at.tzinfo is UTC and one.until.tzinfo is UTC for one in found)
+    return [(one.kind, there(one.at, zone)) for one in found]
+
+
+def planned(booked, visit, *, zone=HOME, ladder=LADDER, quiet=(time(22), time(7)), prepare_at=None):
+    return plan(
         ladder,
         booked_at=wall(booked, zone),
         starts_at=wall(visit, zone),
         zone=zone,
         quiet_from=quiet[0],
         quiet_to=quiet[1],
+        prepare_at=prepare_at,
     )
-    assert all(at.tzinfo is UTC for _, at in found)
-    return [(kind, f"{at.astimezone(ZoneInfo(zone)):%m-%d %H:%M}") for kind, at in found]
+
+
+def there(at: datetime, zone: str = HOME) -> str:
+    return f"{at.astimezone(ZoneInfo(zone)):%m-%d %H:%M}"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ def test_two_hours_before_are_real_hours_on_the_night_of_a_change(zone, change):
         quiet_from=time(0),
         quiet_to=time(0),
     )
-    assert found == [("reminder_hours", starts - timedelta(hours=2))]
+    assert found == [("reminder_hours", starts - timedelta(hours=2), starts)]
 
 
 def test_an_instant_given_in_another_zone_means_the_same():
@@ -143,3 +152,58 @@ def test_an_instant_given_in_another_zone_means_the_same():
     assert plan(LADDER[1:], starts_at=night, **berlin) == plan(
         LADDER[1:], starts_at=night.astimezone(UTC), **berlin
     )
+
+
+# --- how long each is worth sending, and how to prepare --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("booked", "visit", "until"),
+    [
+        # yesterday's reminder is useless once today's is due; the last one is worth sending until the visit
+        ("2026-11-20 10:00", "2026-11-25 10:00", ["11-25 08:00", "11-25 10:00"]),
+        ("2026-11-20 10:00", "2026-11-25 08:30", ["11-25 07:00", "11-25 08:30"]),
+        ("2026-11-20 10:00", "2026-11-25 07:30", ["11-25 07:30"]),
+        ("2026-11-24 14:00", "2026-11-25 10:00", ["11-25 10:00"]),
+    ],
+)
+def test_a_reminder_is_worth_sending_until_the_next_one_is_due(booked, visit, until):
+    assert [there(one.until) for one in planned(booked, visit)] == until
+
+
+EVENING = time(18)
+
+
+@pytest.mark.parametrize(
+    ("booked", "visit", "quiet", "expected"),
+    [
+        ("2026-11-20 10:00", "2026-11-25 10:00", (time(22), time(7)), "11-24 18:00"),
+        ("2026-11-24 17:59", "2026-11-25 08:00", (time(22), time(7)), "11-24 18:00"),
+        # booked in the evening: the confirmation has said it
+        ("2026-11-24 18:00", "2026-11-25 08:00", (time(22), time(7)), None),
+        ("2026-11-25 07:00", "2026-11-25 10:00", (time(22), time(7)), None),
+        # a house whose quiet hours begin before its evening tells at their end, and not after the visit has begun
+        ("2026-11-20 10:00", "2026-11-25 10:00", (time(17), time(7)), "11-25 07:00"),
+        ("2026-11-20 10:00", "2026-11-25 06:30", (time(17), time(7)), None),
+    ],
+)
+def test_how_to_prepare_is_told_the_evening_before(booked, visit, quiet, expected):
+    found = planned(booked, visit, quiet=quiet, prepare_at=EVENING)
+    told = [one for one in found if one.kind == "preparation"]
+    assert [there(one.at) for one in told] == ([expected] if expected else [])
+    assert all(one.until == wall(visit) for one in told)
+    assert [one for one in found if one.kind != "preparation"] == planned(booked, visit, quiet=quiet)
+
+
+@pytest.mark.parametrize(("zone", "change"), ZONES)
+@pytest.mark.parametrize("after", [0, 1])
+def test_the_evening_before_is_the_clinics_own_over_a_change_of_the_clocks(zone, change, after):
+    visit = change + timedelta(days=after)
+    found = planned(f"{visit - timedelta(days=4)} 10:00", f"{visit} 10:00", zone=zone, prepare_at=EVENING)
+    (told,) = [one for one in found if one.kind == "preparation"]
+    assert there(told.at, zone) == f"{visit - timedelta(days=1):%m-%d} 18:00"
+    assert [one.kind for one in found] == ["reminder_day", "preparation", "reminder_hours"]
+
+
+def test_the_three_optional_kinds_are_the_ones_a_person_may_switch_off():
+    assert OPTIONAL == ("reminder_day", "reminder_hours", "preparation")
