@@ -310,7 +310,7 @@ CODE = (
         RESERVE,
         (
             (
-                '        tell(session, row, "confirmed", policy=policy, now=now, people=people, first=fresh)\n',
+                '        tell(session, row, "confirmed", policy=policy, now=now, people=people, hears=who.hears, first=fresh)\n',
                 "",
             ),
         ),
