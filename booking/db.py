@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import select
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -19,9 +19,11 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
+    Executable,
     Index,
     Integer,
     MetaData,
+    Row,
     Table,
     Text,
     TypeDecorator,
@@ -223,6 +225,18 @@ def end_read(session: Session | None = None) -> Session:
     session.expunge_all()  # before the rollback, which would empty them
     session.rollback()
     return session
+
+
+def read_once(query: Executable, values: dict[str, Any]) -> Sequence[Row[Any]]:
+    """Return the rows of one statement, read apart from the session: a snapshot that begins now.
+
+    On PostgreSQL without a transaction around it, which would cost two more ways to the server than the one it needs.
+    """
+    engine = db.engine
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        return connection.execute(query, values).all()
 
 
 @contextmanager

@@ -23,7 +23,9 @@ from booking.clock import seconds_since
 
 NEVER_SHED = ("/healthz", "/readyz", "/robots.txt", "/static/", "/favicon")
 BODY_KEPT = 16 * 1024
-ARRIVED = "booking.arrived"
+ARRIVED, BESIDE = "booking.arrived", "booking.beside"
+CROWD = 3
+"""So many others in the same process at once are a crowd: what is drawn for one then keeps all of them waiting."""
 
 _here = threading.local()
 
@@ -37,6 +39,12 @@ def arrived(environ: dict[str, Any]) -> float:
     """When a request arrived at this process, by `time.monotonic()`."""
     at = environ.get(ARRIVED)
     return at if isinstance(at, float) else time.monotonic()
+
+
+def is_crowded(environ: dict[str, Any]) -> bool:
+    """Whether many others were being served here when this request's turn came: the time to answer shortly."""
+    beside = environ.get(BESIDE, 0)
+    return isinstance(beside, int) and beside >= CROWD
 
 
 def is_exempt(path: str) -> bool:
@@ -70,6 +78,7 @@ class Gate:
         if not room or self._waited(environ, at) > self.wait_seconds:
             return self._turn_away(environ, start_response)
         with self.lock:
+            environ[BESIDE] = self.inside
             room = self.inside < self.at_once
             self.inside += room
         if not room:

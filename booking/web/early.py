@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import current_app, render_template, url_for
 from flask.wrappers import Response
 from flask_babel import gettext as _
@@ -13,7 +15,7 @@ from booking.appointments.facts import SlotFacts, slot_facts
 from booking.db import db
 from booking.directory.queries import doctor_cards
 from booking.errors import Refusal
-from booking.people.queries import patients_of
+from booking.people.queries import PatientView, patients_of
 from booking.refs import Key
 from booking.schedule.coming import slot_opens
 from booking.web import cards
@@ -23,31 +25,66 @@ from booking.web.session import account_id, now
 def early(slot: Key, refusal: Refusal) -> Response:
     """Return the page with the refusal's status and Retry-After: the seconds until it makes sense to come again."""
     facts = slot_facts(db.session(), *slot)
-    clinic, zone = facts.clinic, facts.clinic.zone
-    today = clock.local(now(), zone).date()
-    at = clock.local(clinic.release_at, zone)
-    day = clinic.local_date
-    back = cards.address(facts.doctor.slug, day)
-    key = (slot[0], facts.doctor.id)
+    clinic = facts.clinic
     drawn = isinstance(refusal, DrawFirst)
     draw_id = draw_of_session(slot[0], clinic.id) if drawn else None
-    page = render_template(
+    answer = current_app.make_response(
+        (
+            page(
+                facts,
+                text=[refusal.text] if drawn else _texts(),
+                draw_url=url_for("draws.show", draw=(slot[0], draw_id)) if draw_id else "",
+                drawn=drawn,
+            ),
+            refusal.status,
+        )
+    )
+    opens = clinic.entries_from if drawn and clinic.entries_from and clinic.entries_from > now() else None
+    answer.headers["Retry-After"] = in_seconds(((opens or clinic.release_at) - now()).total_seconds())
+    return answer
+
+
+def in_seconds(left: float) -> str:
+    """Return the Retry-After of something that comes in `left` seconds."""
+    return str(max(1, -int(-left // 1)))
+
+
+def for_everybody(facts: SlotFacts, signed_in: bool) -> str:
+    """Return the page without a word about whoever asks, to be drawn once for a crowd."""
+    return page(facts, text=_texts(), me=signed_in, ready=_steps(_back(facts), signed_in, None))
+
+
+def page(
+    facts: SlotFacts,
+    *,
+    text: list[str],
+    draw_url: str = "",
+    drawn: bool = False,
+    ready: list[dict[str, object]] | None = None,
+    **more: Any,
+) -> str:
+    """Return the page of a session that does not sell yet; `ready` is what this person has prepared when it is not given."""
+    clinic, zone = facts.clinic, facts.clinic.zone
+    at = clock.local(clinic.release_at, zone)
+    key, back = (facts.slot.hospital_id, facts.doctor.id), _back(facts)
+    today = clock.local(now(), zone).date()
+    return render_template(
         "web/early.html",
         when=_("这个班次抽签放号") if drawn else _("%(when)s 放号", when=wording.opening(at, today)),
-        text=[refusal.text] if drawn else _texts(),
+        text=text,
         doctor=cards.card(doctor_cards([key])[key], None),
-        session_label=f"{wording.day_long(day)} {facts.part.name}",
+        session_label=f"{wording.day_long(clinic.local_date)} {facts.part.name}",
         release_at=wording.moment(at),
-        ready=_ready(back),
-        remind_url=url_for("releases.reminder", session=(slot[0], clinic.id)),
+        ready=_ready(back) if ready is None else ready,
+        remind_url=url_for("releases.reminder", session=(key[0], clinic.id)),
         back_url=back,
-        draw_url=url_for("draws.show", draw=(slot[0], draw_id)) if draw_id else "",
+        draw_url=draw_url,
+        **more,
     )
-    answer = current_app.make_response((page, refusal.status))
-    opens = clinic.entries_from if drawn and clinic.entries_from and clinic.entries_from > now() else None
-    seconds = ((opens or clinic.release_at) - now()).total_seconds()
-    answer.headers["Retry-After"] = str(max(1, -int(-seconds // 1)))
-    return answer
+
+
+def _back(facts: SlotFacts) -> str:
+    return cards.address(facts.doctor.slug, facts.clinic.local_date)
 
 
 def rest_line(facts: SlotFacts) -> str:
@@ -67,20 +104,29 @@ def _texts() -> list[str]:
 def _ready(back: str) -> list[dict[str, object]]:
     """What can be done beforehand: sign in, and have the patient's facts in place."""
     person = account_id()
-    people = patients_of(person, now()) if person else []
-    return [
-        {
-            "text": _("已登录") if person else _("登录手机号"),
-            "done": person is not None,
-            "url": url_for("login.login", next=back),
-            "link": _("去登录"),
-        },
-        {
+    return _steps(back, person is not None, patients_of(person, now()) if person else [])
+
+
+def _steps(back: str, signed_in: bool, people: list[PatientView] | None) -> list[dict[str, object]]:
+    """The same as rows; `people` is None when nobody was asked whom this account books for."""
+    if people is None and signed_in:
+        patients: dict[str, object] = {"text": _("就诊人（姓名和证件）"), "done": False, "link": _("去看看")}
+        patients["url"] = url_for("patients.list_patients")
+    else:
+        patients = {
             "text": _("已添加就诊人：%(names)s", names="、".join(one.masked_name for one in people))
             if people
             else _("添加就诊人（姓名和证件）"),
             "done": bool(people),
             "url": url_for("patients.add", next=back),
             "link": _("去添加"),
+        }
+    return [
+        {
+            "text": _("已登录") if signed_in else _("登录手机号"),
+            "done": signed_in,
+            "url": url_for("login.login", next=back),
+            "link": _("去登录"),
         },
+        patients,
     ]

@@ -10,7 +10,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from booking import clock, wording
+from booking import clock, gate, wording
 from booking.appointments import reserve as verbs
 from booking.appointments.draw_rules import DrawFirst
 from booking.appointments.models import Appointment
@@ -31,7 +31,7 @@ from booking.limits import Pace, limiter, network
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
 from booking.schedule.admission import ReferralNeeded, in_words
-from booking.web import day_page, early, passes, sold_out, suits
+from booking.web import day_page, early, passes, short, suits
 from booking.web.forms import COMPLAINT_MOST, REFERRAL_MOST, ConfirmForm, offered, one_line
 from booking.web.frame import display
 from booking.web.inputs import line, plain, row_id
@@ -60,10 +60,11 @@ def hold() -> ResponseReturnValue:
             one.ensure(who)
     slot = parse_ref(line(request.form.get("slot")))
     answer = row_id(request.form.get("answer"))
-    if sold_out.says_full(slot):
-        return sold_out.page(slot, answer), 409
+    useless = short.answer(slot, answer)
+    if useless is not None:
+        return useless
     try:
-        if me() is None and WITHOUT_ACCOUNT.is_over(network()):
+        if account_id() is None and WITHOUT_ACCOUNT.is_over(network()):
             raise SignInFirst
         taken = verbs.hold(
             *slot, holder=holder(), actor=actor(), answer_id=answer, generous=display().mode == "elder"
@@ -71,12 +72,16 @@ def hold() -> ResponseReturnValue:
     except SignInFirst:
         return redirect(url_for("login.login", next=day_page.address(slot)), code=303)
     except (NotReleased, DrawFirst) as refusal:
+        if isinstance(refusal, NotReleased):
+            short.note(slot)
         return early.early(slot, refusal)
     except Refusal as refusal:
         if refusal.status == 404:
             raise
         if isinstance(refusal, SlotFull):
-            sold_out.note(slot)
+            short.note(slot)
+            if gate.is_crowded(request.environ):
+                return short.page(slot, answer), refusal.status
         return day_page.lost(slot, refusal, answer), refusal.status
     return redirect(url_for("reserve.book", hold=ref(taken)), code=303)
 

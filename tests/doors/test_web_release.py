@@ -19,7 +19,7 @@ from booking.refs import ref
 from booking.schedule.models import Place
 from booking.vault import blind_index
 from tests import factory
-from tests.doors.visitor import Visitor, title
+from tests.doors.visitor import TOKEN, Visitor, title
 from tests.verbs.test_after import staff
 from tests.verbs.test_draw import put_in
 from tests.verbs.test_reserve import book
@@ -90,9 +90,36 @@ def test_whoever_comes_too_early_gets_a_page_that_helps_and_nothing_is_held(scen
     assert again.status_code == 409 and "已登录" in again.text
 
 
+def test_a_crowd_that_comes_too_early_shares_a_page_without_anybody_s_names(scene, app, here):
+    at, opened = scene
+    one, other, stranger = Visitor(app), Visitor(app), Visitor(app)
+    here(a_patient)
+    one.sign_in()
+    other.sign_in("13800130902")
+    assert "陈*" in hold(one, at, opened).text, "the first one sees whom this account books for"
+    shared = hold(one, at, opened)
+    assert shared.status_code == 409 and title(shared).startswith("今晚 20:00 放号")
+    assert 4 * 3600 - 60 < int(shared.headers["Retry-After"]) <= 4 * 3600
+    assert "已登录" in shared.text and "陈*" not in shared.text and "/me/patients" in shared.text
+    mine, yours = (TOKEN.findall(hold(who, at, opened).text) for who in (one, other))
+    assert len(mine) > 1 and not {*mine} & {*yours}, "each has the token of its own browser"
+    assert "登录手机号" in hold(stranger, at, opened).text
+
+
+def test_what_was_to_be_said_to_one_browser_is_not_said_to_the_crowd(scene, app, visitor):
+    at, opened = scene
+    hold(visitor, at, opened)
+    form = {"csrf_token": visitor.token(), "slot": ref(at.id, opened.slots[0].id)}
+    with visitor.client.session_transaction() as kept:
+        kept["_flashes"] = [("ok", "只对一个人说的话")]
+    assert "只对一个人说的话" not in visitor.client.post("/hold", data=form).text
+    assert "只对一个人说的话" in visitor.get("/about").text, "it waits for a page of its own"
+
+
 def test_at_the_release_the_same_button_holds(scene, visitor, now):
     at, opened = scene
     visitor.sign_in()
+    assert [hold(visitor, at, opened).status_code for _ in range(2)] == [409, 409]
     now.at(RELEASE)
     assert hold(visitor, at, opened).status_code == 303
 

@@ -74,6 +74,14 @@ LATER = (
         ),
     ),
     Mutant(
+        "not-yet-without-the-release",
+        "“not open yet” is said only while the release is to come",
+        "R16",
+        FULL,
+        (("                and_(clinic.c.release_at > now, ~undrawn),\n", "                ~undrawn,\n"),),
+        (FULL_TESTS + "test_before_the_release_it_says_when_and_at_the_release_no_more",),
+    ),
+    Mutant(
         "week-limit-not-asked",
         "a week has its limit for one patient",
         "R6",

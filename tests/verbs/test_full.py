@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import update
 
 from booking.appointments import full
-from booking.appointments.full import Looks, is_full
+from booking.appointments.full import Looks, Seen, is_full, nothing_to_be_had
 from booking.appointments.reserve import hold, release_hold
 from booking.db import db, transaction
-from booking.schedule.models import Place
+from booking.schedule.models import ClinicSession, Place
 from tests import factory
 from tests.verbs.test_reserve import as_account, book
 
@@ -87,9 +87,33 @@ def test_before_the_release_and_after_closing_it_says_nothing(now):
     assert not is_full(at.id, later.slots[0].id)
 
 
+def test_before_the_release_it_says_when_and_at_the_release_no_more(now):
+    at = factory.clinic()
+    opens = factory.now() + timedelta(minutes=10)
+    opened = factory.open_session(at, places=1, release_at=opens)
+    slot = (at.id, opened.slots[0].id)
+    seen = nothing_to_be_had(*slot)
+    assert seen is not None and 590 < seen.opens_in <= 600
+    now.at(opens - timedelta(milliseconds=900))
+    seen = nothing_to_be_had(*slot)
+    assert seen is not None and 0 < seen.opens_in < 1
+    now.at(opens)
+    assert nothing_to_be_had(*slot) is None
+
+
+def test_a_session_that_is_drawn_has_its_own_answer():
+    at = factory.clinic()
+    opens = factory.now() + timedelta(hours=1)
+    opened = factory.open_session(at, places=1, release_at=opens)
+    with transaction() as session:
+        drawn = {"sale": "draw", "entries_from": opens - timedelta(minutes=30)}
+        session.execute(update(ClinicSession).where(ClinicSession.id == opened.id).values(**drawn))
+    assert nothing_to_be_had(at.id, opened.slots[0].id) is None
+
+
 def test_a_database_that_does_not_answer_says_nothing(monkeypatch):
     at, opened, _ = sold_out()
-    monkeypatch.setattr(full, "_full_query", lambda _sqlite: db.text("SELECT nothing FROM nowhere"))
+    monkeypatch.setattr(full, "_query", lambda _sqlite: db.text("SELECT nothing FROM nowhere"))
     assert not is_full(at.id, opened.slots[0].id)
 
 
@@ -112,7 +136,7 @@ class Slow:
 
 def ask(looks, said, since=None, holder=None):
     def run():
-        said.append(looks.is_full(SLOT, holder, time.monotonic() if since is None else since))
+        said.append(looks.ask(SLOT, holder, time.monotonic() if since is None else since) is not None)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -121,7 +145,7 @@ def ask(looks, said, since=None, holder=None):
 
 def test_a_look_that_began_before_a_request_arrived_is_not_used_for_it():
     """The place is given back while the first look is under way; whoever came after that must see it."""
-    read, said = Slow(frozenset(), None), []
+    read, said = Slow(Seen(), None), []
     looks = Looks(read)
     first = ask(looks, said)
     assert read.begun.acquire(timeout=5)
@@ -141,22 +165,22 @@ def test_a_look_that_began_before_a_request_arrived_is_not_used_for_it():
 
 
 def test_a_kept_look_serves_only_requests_that_had_arrived_before_it_began():
-    read = Slow(frozenset(), frozenset(), frozenset())
+    read = Slow(Seen(), Seen(), Seen())
     for _ in range(3):
         read.go.release()
     looks = Looks(read)
     arrived = time.monotonic()
-    assert looks.is_full(SLOT, None, arrived)
-    assert looks.is_full(SLOT, None, arrived)
+    assert looks.ask(SLOT, None, arrived)
+    assert looks.ask(SLOT, None, arrived)
     assert read.count == 1, "it stood in the queue while the look was made"
-    assert looks.is_full(SLOT, None, time.monotonic())
+    assert looks.ask(SLOT, None, time.monotonic())
     assert read.count == 2, "it came later: a look of its own"
     time.sleep(full.KEPT_SECONDS + 0.05)
-    assert looks.is_full(SLOT, None, arrived)
+    assert looks.ask(SLOT, None, arrived)
     assert read.count == 3, "and no look is kept longer than that"
 
 
 def test_a_look_that_took_longer_than_its_margin_says_nothing(monkeypatch):
     monkeypatch.setattr(full, "MARGIN", timedelta(milliseconds=20))
-    looks = Looks(lambda _hospital, _slot: time.sleep(0.05) or frozenset())
-    assert not looks.is_full(SLOT, None, time.monotonic())
+    looks = Looks(lambda _hospital, _slot: time.sleep(0.05) or Seen())
+    assert not looks.ask(SLOT, None, time.monotonic())

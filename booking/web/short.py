@@ -1,4 +1,5 @@
-"""The short answer while a slot is sold out and many ask at once: drawn once a second, given to each with a token of their own.
+"""The short answers while many ask at once for what is not to be had: sold out, or not open yet. Each is drawn once a second
+and given to everybody with a token of their own.
 
 Only the database may say "yours", and it also says "full" (`appointments/full.py`); what is kept here is how that looks.
 """
@@ -11,17 +12,20 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from flask import g, render_template, request, session
+from flask.globals import request_ctx
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_wtf.csrf import generate_csrf
 
 from booking import clock, gate
 from booking.appointments.facts import slot_facts
-from booking.appointments.full import is_full
-from booking.appointments.rules import SlotFull
+from booking.appointments.full import nothing_to_be_had
+from booking.appointments.rules import NotReleased, SlotFull
 from booking.db import db
 from booking.refs import Key
 from booking.schedule.queries import nearest
-from booking.web import cards, early, picker
+from booking.web import cards, picker
+from booking.web.early import for_everybody, in_seconds, rest_line
 from booking.web.session import ACCOUNT, known_holder, now
 
 LATELY_SECONDS = 5.0
@@ -29,7 +33,7 @@ DRAWN_SECONDS = 1.0
 KEPT_AT_MOST = 256
 _MARK = "token-of-this-browser"
 
-Look = tuple[Key, int | None, bool, str]
+Look = tuple[bool, Key, int | None, bool, str]
 
 
 @dataclass
@@ -40,33 +44,40 @@ class _Drawn:
     parts: list[str]
 
 
-_full_at: OrderedDict[Key, float] = OrderedDict()
+_useless_at: OrderedDict[Key, float] = OrderedDict()
 _drawn: OrderedDict[Look, _Drawn] = OrderedDict()
 _drawing = threading.Lock()
 
 
 def note(slot: Key) -> None:
-    """Remember that the slot was found full a moment ago: it is worth a cheap look before the next try."""
-    _full_at[slot] = time.monotonic()
-    _full_at.move_to_end(slot)
-    while len(_full_at) > KEPT_AT_MOST:
-        _full_at.popitem(last=False)
+    """Remember that nothing was to be had of the slot a moment ago: it is worth a cheap look before the next try."""
+    _useless_at[slot] = time.monotonic()
+    _useless_at.move_to_end(slot)
+    while len(_useless_at) > KEPT_AT_MOST:
+        _useless_at.popitem(last=False)
 
 
-def says_full(slot: Key) -> bool:
-    """Whether the slot was full lately and a look that begins now finds it full still; False means: ask the verb."""
+def answer(slot: Key, from_answer: int | None) -> ResponseReturnValue | None:
+    """Return the short answer when a look that begins now finds nothing to be had; None means: ask the verb.
+
+    Looks only where it is likely: the slot had nothing lately, or there is a crowd, in which most come too late.
+    """
     arrived = time.monotonic()
-    if arrived - _full_at.get(slot, -LATELY_SECONDS) >= LATELY_SECONDS:
-        return False
-    if not is_full(*slot, holder=known_holder(), since=gate.arrived(request.environ)):
-        return False
+    lately = arrived - _useless_at.get(slot, -LATELY_SECONDS) < LATELY_SECONDS
+    if not lately and not gate.is_crowded(request.environ):
+        return None
+    seen = nothing_to_be_had(*slot, holder=known_holder(), since=gate.arrived(request.environ))
+    if seen is None:
+        return None
     note(slot)
-    return True
+    if seen.opens_in:
+        return page(slot, None, early=True), NotReleased.status, {"Retry-After": in_seconds(seen.opens_in)}
+    return page(slot, from_answer), SlotFull.status
 
 
-def page(slot: Key, answer: int | None) -> str:
+def page(slot: Key, from_answer: int | None, *, early: bool = False) -> str:
     """Return the page that says so, with the nearest times at most two seconds old and this browser's own token."""
-    look = (slot, answer, ACCOUNT in session, request.cookies.get("show", ""))
+    look = (early, slot, from_answer, ACCOUNT in session, request.cookies.get("show", ""))
     drawn = _drawn.get(look)
     age = time.monotonic() - drawn.at if drawn else 2 * DRAWN_SECONDS
     # one of many draws anew; the others take what is there while it is not too old
@@ -85,9 +96,12 @@ def _newest(look: Look) -> _Drawn:
         return kept
     at = time.monotonic()
     token, g.csrf_token, g.bare_frame = g.pop("csrf_token", None), _MARK, True
+    said = request_ctx.flashes
+    request_ctx.flashes = []  # what was to be said to this browser is not for the others
     try:
         text = _draw(look)
     finally:
+        request_ctx.flashes = said
         g.pop("csrf_token", None)
         g.pop("bare_frame", None)
         if token is not None:
@@ -100,8 +114,10 @@ def _newest(look: Look) -> _Drawn:
 
 
 def _draw(look: Look) -> str:
-    slot, answer, signed_in, _show = look
+    early, slot, from_answer, signed_in, _show = look
     facts = slot_facts(db.session(), *slot)
+    if early:
+        return for_everybody(facts, signed_in)
     zone = facts.clinic.zone
     times = nearest(slot[0], now(), around=facts.slot.starts_at, doctor_id=facts.doctor.id)
     said = SlotFull(time=f"{facts.slot.starts_local:%H:%M}")
@@ -114,9 +130,9 @@ def _draw(look: Look) -> str:
             "code": "",
             "heading": _("这个时间刚被约走了"),
             "text": said.text,
-            "retry": early.rest_line(facts),
+            "retry": rest_line(facts),
         },
         near=picker.near(times, clock.local(now(), zone).date()),
-        answer=answer,
+        answer=from_answer,
         links=links,
     )
