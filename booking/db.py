@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 import uuid_utils
+from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import (
@@ -232,9 +233,11 @@ def read_once(query: Executable, values: dict[str, Any]) -> Sequence[Row[Any]]:
 
     On PostgreSQL without a transaction around it, which would cost two more ways to the server than the one it needs.
     """
-    engine = db.engine
+    kept, engine = current_app.extensions, db.engine
     if engine.dialect.name == "postgresql":
-        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        if "booking.alone" not in kept:
+            kept["booking.alone"] = engine.execution_options(isolation_level="AUTOCOMMIT")
+        engine = kept["booking.alone"]
     with engine.connect() as connection:
         return connection.execute(query, values).all()
 

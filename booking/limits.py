@@ -23,7 +23,15 @@ def network() -> str:
     return str(mapped or ip_network((address, 64), strict=False))
 
 
-limiter = Limiter(network)
+class _Limits(Limiter):
+    """Every limit stands at its view and is counted there; none is of all pages, so that nothing is looked for before."""
+
+    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        if not in_middleware:
+            super()._check_request_limit(callable_name, in_middleware)
+
+
+limiter = _Limits(network)
 
 
 class Pace:

@@ -11,6 +11,7 @@ from flask import Flask
 
 from booking.app import create_app
 from booking.outbox import on_commit
+from booking.schedule.wanted import on_kept_back
 from worker import tasks
 from worker.wake import waker
 
@@ -58,13 +59,14 @@ def make_celery(flask_app: Flask) -> Celery:
     return celery
 
 
-def publish_wake_up() -> None:
-    """Put one wake-up on the queue for what a commit may have left to do at once; raises what the broker raises.
-
-    Freed places are offered first: the letters that tell of it go out with the others.
-    """
-    app.send_task("worker.tasks.offer_places", expires=5, retry=False)
+def send_letters_soon() -> None:
+    """Put a wake-up for letters on the queue; raises what the broker raises."""
     app.send_task("worker.tasks.send_due", expires=10, retry=False)
+
+
+def offer_places_soon() -> None:
+    """Put a wake-up for freed places on the queue; the letters that tell of an offer wake their own."""
+    app.send_task("worker.tasks.offer_places", expires=5, retry=False)
 
 
 @beat_init.connect
@@ -78,8 +80,9 @@ def _run_everything_once(**_: Any) -> None:
 
 
 def wake_after_commits() -> None:
-    """Have every commit that put letters wake a worker."""
-    on_commit(waker(publish_wake_up))
+    """Have every commit that put letters, and every one that kept a place back for the waiting list, wake a worker."""
+    on_commit(waker(send_letters_soon))
+    on_kept_back(waker(offer_places_soon))
 
 
 flask_app = create_app()

@@ -16,6 +16,7 @@ from gunicorn.workers.base import Worker
 from booking.db import db
 from booking.demo.load import ensure_demo
 from booking.outbox import on_commit
+from booking.schedule.wanted import on_kept_back
 from worker import checks, embedded, lanes
 from worker.app import app as celery
 from worker.app import flask_app, wake_after_commits
@@ -67,9 +68,8 @@ class Served(BaseApplication):
 def main() -> None:
     """Bring the database up to date, load the demo the first time, serve until Ctrl-C. A repeat keeps all data."""
     host, port = checks.address()
-    on_commit(
-        lambda: None
-    )  # nobody to wake yet, and a connection to the broker must not be shared across the fork
+    for wake_on in (on_commit, on_kept_back):
+        wake_on(lambda: None)  # nobody yet, and a connection to the broker must not be shared across the fork
     with flask_app.app_context():
         upgrade()
         db.session.remove()

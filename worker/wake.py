@@ -14,18 +14,20 @@ import time
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
-REST_SECONDS = 0.05
+REST_SECONDS = 0.25
+"""While commits follow each other, so long may a letter wait for the next wake-up; a single commit's goes out at once."""
 REST_AFTER_FAILURE_SECONDS = 2.0
 
-_wanted = threading.Event()
+_wanted: dict[Callable[[], None], None] = {}
+_any_wanted = threading.Event()
 _starting = threading.Lock()
 _publisher: threading.Thread | None = None
 
 
 def _forget() -> None:
     """A fork copies the variables but not the thread."""
-    global _wanted, _starting, _publisher
-    _wanted, _starting, _publisher = threading.Event(), threading.Lock(), None
+    global _wanted, _any_wanted, _starting, _publisher
+    _wanted, _any_wanted, _starting, _publisher = {}, threading.Event(), threading.Lock(), None
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -34,33 +36,37 @@ os.register_at_fork(after_in_child=_forget)
 def waker(publish: Callable[[], None]) -> Callable[[], None]:
     """Return a function that asks for `publish()` soon and returns at once; it never raises.
 
-    `publish` runs in this process's own thread, at most once per 50 ms; what it raises is logged and dropped.
+    `publish` runs in this process's own thread, at most once per `REST_SECONDS`; what it raises is logged and dropped.
     """
 
     def wake() -> None:
-        _wanted.set()
+        _wanted[publish] = None
+        _any_wanted.set()
         if _publisher is None or not _publisher.is_alive():
-            _start(publish)
+            _start()
 
     return wake
 
 
-def _start(publish: Callable[[], None]) -> None:
+def _start() -> None:
     global _publisher
     with _starting:
         if _publisher is not None and _publisher.is_alive():
             return
-        _publisher = threading.Thread(target=_publish_forever, args=(publish,), name="wake", daemon=True)
+        _publisher = threading.Thread(target=_publish_forever, name="wake", daemon=True)
         _publisher.start()
 
 
-def _publish_forever(publish: Callable[[], None]) -> None:
+def _publish_forever() -> None:
     while True:
-        _wanted.wait()
-        _wanted.clear()
-        try:
-            publish()
-            time.sleep(REST_SECONDS)
-        except Exception as problem:  # whatever the broker does, the beat still finds the rows
-            log.warning("wake-up not published: %s", problem)
-            time.sleep(REST_AFTER_FAILURE_SECONDS)
+        _any_wanted.wait()
+        _any_wanted.clear()
+        rest = REST_SECONDS
+        for publish in list(_wanted):
+            _wanted.pop(publish, None)
+            try:
+                publish()
+            except Exception as problem:  # whatever the broker does, the beat still finds the rows
+                log.warning("wake-up not published: %s", problem)
+                rest = REST_AFTER_FAILURE_SECONDS
+        time.sleep(rest)

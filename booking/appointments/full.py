@@ -181,7 +181,7 @@ def _read(hospital_id: int, slot_id: uuid.UUID) -> Seen | None:
     rows = read_once(query, {"hospital": hospital_id, "slot": slot_id})
     if not rows:
         return None
-    release_at, at, moved = rows[0][1:4]
+    release_at, at, moved = (rows[0][column] for column in (1, 2, 3))
     opens_in = (release_at - instant(at, moved)).total_seconds()
     return Seen(frozenset(row[0] for row in rows if row[0] is not None), max(0.0, opens_in))
 

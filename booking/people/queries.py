@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 
 from booking.clock import db_now, local
-from booking.db import core, db
+from booking.db import core, db, read_once
 from booking.people.models import Account, Consent, Patient, PatientLink
 from booking.people.rules import ID_TYPES, RELATIONS, age, mask_name, mask_phone
 
@@ -53,8 +53,13 @@ _VERSION = select(core(Account).c.session_version).where(core(Account).c.id == b
 
 def sign_in_version(account_id: int) -> int | None:
     """Return which sign-ins of an account count (those that carry this number), or None when it is gone."""
-    version: int | None = db.session.connection().execute(_VERSION, {"account": account_id}).scalar()
-    return version
+    asked = {"account": account_id}
+    session = db.session()
+    if session.in_transaction():
+        version: int | None = session.connection().execute(_VERSION, asked).scalar()
+        return version
+    rows = read_once(_VERSION, asked)
+    return rows[0][0] if rows else None
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -32,10 +32,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from booking.clock import db_now
-from booking.db import Instant, Model, Tenant, constant
+from booking.db import Instant, Model, Tenant, after_commit, constant
 from booking.directory.models import Practice
 from booking.directory.policy import current_policy
-from booking.outbox import wake_after
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.waiting_rules import list_closes, rest_until
 
@@ -264,6 +263,19 @@ def _freed_query() -> Select[*tuple[Any, ...]]:
     )
 
 
+_wake: list[Callable[[], None]] = []
+
+
+def on_kept_back(wake: Callable[[], None]) -> None:
+    """Set the call made after a transaction that kept places back has committed; it must neither raise nor wait."""
+    _wake[:] = [wake]
+
+
+def _call_wake() -> None:
+    for wake in _wake:
+        wake()
+
+
 def keep_back_if_wanted(
     session: Session, hospital_id: int, place_ids: Iterable[uuid.UUID], *, asked: bool = False
 ) -> int:
@@ -301,7 +313,7 @@ def keep_back_if_wanted(
             .values(rests_until=until, **({} if asked else {"freed_at": now}))
             .execution_options(synchronize_session=False)
         )
-        wake_after(session)
+        after_commit(session, "offers", _call_wake)
         kept += 1
     return kept
 

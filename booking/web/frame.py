@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, render_template, request, session
-from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
-from flask.wrappers import Response
+from flask.wrappers import Request, Response
 from flask_babel import gettext as _
 from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.exc import OperationalError, SQLAlchemyError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
@@ -33,6 +34,7 @@ CSP = (
 
 PERSONAL = ("/me", "/book", "/hold", "/login", "/logout", "/find", "/wait", "/staff", "/demo")
 FRESH_TOKEN_EVERY = 6 * 3600
+FRESH_COOKIE_EVERY = 24 * 3600
 MODES, THEMES = ("elder", "standard"), ("light", "dark")
 
 
@@ -119,8 +121,47 @@ def _finish(answer: Response) -> Response:
     return answer
 
 
+class _Session(SecureCookieSession):
+    """What the cookie says, and when it was signed (seconds since 1970; 0 for a new one)."""
+
+    signed_at = 0.0
+
+
 class _Sessions(SecureCookieSessionInterface):
-    """The cookie sessions of Flask, but never in an answer that anybody may keep: a shared cache would hand the cookie on."""
+    """The cookie sessions of Flask, but never in an answer that anybody may keep: a shared cache would hand the cookie on.
+
+    An unchanged cookie is sent again once a day, so that who comes back within half a year stays signed in, and not with
+    every answer: to sign it anew takes a tenth of a short one.
+    """
+
+    def __init__(self) -> None:
+        self.signers: dict[Any, URLSafeTimedSerializer | None] = {}
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        if app.secret_key not in self.signers:
+            self.signers[app.secret_key] = super().get_signing_serializer(app)
+        return self.signers[app.secret_key]
+
+    def open_session(self, app: Flask, request: Request) -> _Session | None:
+        signer = self.get_signing_serializer(app)
+        if signer is None:
+            return None
+        kept = request.cookies.get(self.get_cookie_name(app))
+        if not kept:
+            return _Session()
+        longest = int(app.permanent_session_lifetime.total_seconds())
+        try:
+            values, signed_at = signer.loads(kept, max_age=longest, return_timestamp=True)
+        except BadSignature:
+            return _Session()
+        opened = _Session(values)
+        opened.signed_at = signed_at.timestamp()
+        return opened
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        signed_at = getattr(session, "signed_at", 0.0)
+        old = clock.seconds_since(signed_at) > FRESH_COOKIE_EVERY
+        return session.modified or (session.permanent and old)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         if not response.cache_control.public:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
+from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from sqlalchemy import func, select
 
 from booking.db import db
@@ -272,6 +274,31 @@ def test_a_cookie_copied_before_signing_out_is_worth_nothing_afterwards(app, sig
     assert thief.get("/me/patients").status_code == 200
     assert signed_in.post("/logout").status_code == 303
     assert thief.get("/me/patients").status_code == 303
+
+
+class SignedBefore(TimestampSigner):
+    """Signs with the date of two days ago."""
+
+    def get_timestamp(self):
+        return super().get_timestamp() - 2 * 24 * 3600
+
+
+def test_the_sign_in_of_who_comes_back_is_renewed_once_a_day_and_not_with_every_answer(app, signed_in):
+    assert "Set-Cookie" not in signed_in.get("/me/settings").headers
+    name, usual = app.config["SESSION_COOKIE_NAME"], app.session_interface.get_signing_serializer(app)
+    values, at = usual.loads(signed_in.client.get_cookie(name).value, return_timestamp=True)
+    older = URLSafeTimedSerializer(
+        app.secret_key,
+        salt=app.session_interface.salt,
+        serializer=app.session_interface.serializer,
+        signer=SignedBefore,
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha1},
+    )
+    signed_in.client.set_cookie(name, older.dumps(values))
+    assert signed_in.get("/me/settings").status_code == 200, "it is two days old and still good"
+    renewed, again = usual.loads(signed_in.client.get_cookie(name).value, return_timestamp=True)
+    assert renewed == values and again >= at
+    assert "Set-Cookie" not in signed_in.get("/me/settings").headers
 
 
 def test_codes_are_not_sent_abroad(app, visitor):
