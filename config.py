@@ -89,6 +89,7 @@ class Settings:
                 "pool_size": 10,
                 "max_overflow": 10,
                 "pool_recycle": 1800,
+                "pool_use_lifo": True,  # the one used last has its plans; the others rest until there is more to do
                 "pool_timeout": 3,  # seconds to wait for a connection; longer than that is better said at once
             }
         # the release minute: who waits, how many, how long (booking/gate.py, worker/lanes.py)

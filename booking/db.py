@@ -168,11 +168,13 @@ def _connect(dialect: Dialect, _record: Any, words: list[Any], settings: dict[st
     through every order of nine tables takes the planner a hundred times longer than running the statement. Our answers
     are a few rows behind indexes that stay in memory: a page read at random costs little more than the next one, and
     starting a second process for a page costs more than reading it (with ten million places that was the difference
-    between 2 and 50 ms for a doctor's next times).
+    between 2 and 50 ms for a doctor's next times). A statement is kept from its second use on, not the fifth: PostgreSQL plans
+    a kept one five times more before it settles on a plan, and after a restart in the release minute that is most of its work.
     """
     if dialect.driver != "psycopg":
         return None
     made = _Connection.connect(*words, **settings)
+    made.prepare_threshold = 1
     made.pgconn.exec_(
         b"SET join_collapse_limit = 4; SET random_page_cost = 1.1; SET max_parallel_workers_per_gather = 0"
     )

@@ -227,13 +227,14 @@ def extend_hold(hospital_id: int, appointment_id: uuid.UUID, *, holder: str, act
 
 
 @retried
-def release_hold(hospital_id: int, appointment_id: uuid.UUID, *, holder: str, actor: Actor) -> None:
-    """Give a hold back at once; a repeat, or a hold that has run out, changes nothing."""
+def release_hold(hospital_id: int, appointment_id: uuid.UUID, *, holder: str, actor: Actor) -> Appointment:
+    """Give a hold back at once and return it; a repeat, or a hold that has run out, changes nothing."""
     ensure_may(actor, "release_hold", hospital_id)
     with transaction() as session:
         row = _own_hold(session, hospital_id, appointment_id, holder, actor)
         if row.status == "held":
             end_hold(session, row, "release", actor=actor, now=db_now(session))
+    return row
 
 
 def confirm(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select, tuple_
 
-from booking.db import db
+from booking.db import core, db, read_once
 from booking.directory.models import Campus, Department, Doctor, Hospital, Practice, Specialty
 from booking.directory.views import (
     RANKS,
@@ -203,6 +204,17 @@ def _practices(wanted: Sequence[Key]) -> dict[Key, list[PracticeView]]:
     for hospital_id, doctor_id, *place in db.session.execute(_practices_query(), {"doctors": wanted}):
         found.setdefault((hospital_id, doctor_id), []).append(PracticeView(*place))
     return found
+
+
+_SLUG = select(core(Doctor).c.slug).where(
+    core(Doctor).c.hospital_id == bindparam("hospital"), core(Doctor).c.id == bindparam("doctor")
+)
+
+
+def doctor_slug(hospital_id: int, doctor_id: uuid.UUID) -> str:
+    """Return the name of a doctor in addresses, also of one who has left. The doctor must be there."""
+    slug: str = read_once(_SLUG, {"hospital": hospital_id, "doctor": doctor_id})[0][0]
+    return slug
 
 
 def doctor(slug: str) -> DoctorCard | None:

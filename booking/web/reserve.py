@@ -26,12 +26,13 @@ from booking.appointments.rules import (
 )
 from booking.db import db
 from booking.directory.policy import current_policy
+from booking.directory.queries import doctor_slug
 from booking.errors import Refusal
 from booking.limits import Pace, limiter, network
 from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
 from booking.schedule.admission import ReferralNeeded, in_words
-from booking.web import day_page, early, passes, short, suits
+from booking.web import cards, day_page, early, passes, short, suits
 from booking.web.forms import COMPLAINT_MOST, REFERRAL_MOST, ConfirmForm, offered, one_line
 from booking.web.frame import display
 from booking.web.inputs import line, plain, row_id
@@ -151,24 +152,23 @@ def _confirm(hold: Key) -> Appointment | None:
 @blueprint.post("/book/<ref:hold>/extend")
 def extend(hold: Key) -> ResponseReturnValue:
     """Keep the time a little longer, once; a refusal is said on the confirm page."""
-    view = _mine(hold)
     try:
         verbs.extend_hold(*hold, holder=holder(), actor=actor())
     except Refusal as refusal:
         if me() is None or refusal.status == 404:
             raise
+        view = _mine(hold)
         form = _form(view, formdata=False)
         return _page(view, form, problems=[_problem(refusal, href="")]), refusal.status
-    return redirect(url_for("reserve.book", hold=view.ref), code=303)
+    return redirect(url_for("reserve.book", hold=hold), code=303)
 
 
 @blueprint.post("/book/<ref:hold>/release")
 def release(hold: Key) -> ResponseReturnValue:
     """Give the held time back and return to the doctor's day; a repeat changes nothing."""
-    view = _mine(hold)
-    if view.status == "held":
-        verbs.release_hold(*hold, holder=holder(), actor=actor())
-    return redirect(_back(view), code=303)
+    row = verbs.release_hold(*hold, holder=holder(), actor=actor())
+    slug = doctor_slug(row.hospital_id, row.doctor_id)
+    return redirect(cards.address(slug, row.visit_date), code=303)
 
 
 def _mine(hold: Key) -> AppointmentView:
@@ -183,12 +183,6 @@ def _mine(hold: Key) -> AppointmentView:
     if not (by_browser or by_account):
         raise NoSuchAppointment
     return view
-
-
-def _back(view: AppointmentView) -> str:
-    return url_for(
-        "doctors.doctor", doctor=view.doctor_slug, date=view.visit_date.isoformat(), _anchor="h-day"
-    )
 
 
 def _people() -> list[PatientView]:
@@ -281,7 +275,7 @@ def _page(
             if view.may_extend and not expired
             else None,
             "expired": expired,
-            "back_url": _back(view),
+            "back_url": cards.address(view.doctor_slug, view.visit_date),
         },
         doctor=passes.doctor_line(view),
         ticket=passes.summary(view, now()),
