@@ -24,6 +24,8 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from booking.clock import db_now
@@ -67,6 +69,19 @@ class Message(Tenant, Model):
         Index("ix_message_account", "account_id", "sent_at"),
         Index("ix_message_to", "hospital_id", "to_hash", "sent_at"),
         Index("ix_message_sent", "hospital_id", "sent_at"),
+        Index(
+            "ix_message_failed",
+            "hospital_id",
+            "next_at",
+            sqlite_where=text("status IN ('failed', 'expired', 'suppressed')"),
+            postgresql_where=text("status IN ('failed', 'expired', 'suppressed')"),
+        ),
+        Index(
+            "ix_message_repaired",
+            "hospital_id",
+            sqlite_where=text("repaired"),
+            postgresql_where=text("repaired"),
+        ),
     )
     dedupe_key: Mapped[str] = mapped_column(String(160))
     kind: Mapped[str] = mapped_column(String(20))
@@ -184,32 +199,103 @@ def put(
     The dedupe key (appointment or wish, kind, version, channel, recipient) is unique: putting one twice is an error of the
     caller and rolls its transaction back.
     """
+    about_id = appointment_id or wish_id
     rows = [
-        {
-            "hospital_id": hospital_id,
-            "id": new_id(),
-            "dedupe_key": letter.key(appointment_id or wish_id, version),
-            "kind": letter.kind,
-            "channel": letter.channel,
-            "recipient": letter.recipient,
-            "account_id": letter.account_id,
-            "patient_id": letter.patient_id,
-            "code_id": letter.code_id,
-            "appointment_id": appointment_id,
-            "wish_id": wish_id,
-            "version": version,
-            "facts": letter.facts or {},
-            "created_at": now,
-            "due_at": letter.due_at,
-            "next_at": letter.due_at,
-            "expires_at": letter.expires_at,
-        }
+        _row(letter, hospital_id, letter.key(about_id, version), now)
+        | {"appointment_id": appointment_id, "wish_id": wish_id, "version": version}
         for letter in letters
     ]
     if rows:
         session.connection().execute(_INSERT, rows)
         wake_after(session)
     return len(rows)
+
+
+def put_missing(
+    session: Session,
+    hospital_id: int,
+    letters: Iterable[Letter],
+    *,
+    now: datetime,
+    appointment_id: uuid.UUID,
+    version: int,
+) -> int:
+    """Write those letters about an appointment that the ledger lacks, marked as repaired; return how many.
+
+    They have the same dedupe keys as when their verb puts them: one that is there, whatever became of it, stays alone.
+    """
+    rows = [
+        _row(letter, hospital_id, letter.key(appointment_id, version), now)
+        | {"appointment_id": appointment_id, "version": version, "repaired": True}
+        for letter in letters
+    ]
+    return sum(_insert_once(session, row) for row in rows)
+
+
+def put_again(session: Session, message: Message, *, now: datetime) -> Message | None:
+    """Write a letter that failed or expired once more, due at once; return it, or None when that was done before.
+
+    A letter of its own: it has its own id and reference, and a dedupe key that names the one it repeats.
+    """
+    again = {
+        column.name: getattr(message, column.name)
+        for column in core(Message).columns
+        if column.name in _REPEATED
+    }
+    again |= {
+        "id": new_id(),
+        "dedupe_key": f"{message.dedupe_key}:again",
+        "created_at": now,
+        "due_at": now,
+        "next_at": now,
+    }
+    if not _insert_once(session, again):
+        return None
+    return session.get_one(Message, (message.hospital_id, again["id"]))
+
+
+_REPEATED = {
+    "hospital_id",
+    "kind",
+    "channel",
+    "recipient",
+    "account_id",
+    "patient_id",
+    "appointment_id",
+    "wish_id",
+    "version",
+    "facts",
+    "expires_at",
+}
+
+
+def _row(letter: Letter, hospital_id: int, key: str, now: datetime) -> dict[str, Any]:
+    return {
+        "hospital_id": hospital_id,
+        "id": new_id(),
+        "dedupe_key": key,
+        "kind": letter.kind,
+        "channel": letter.channel,
+        "recipient": letter.recipient,
+        "account_id": letter.account_id,
+        "patient_id": letter.patient_id,
+        "code_id": letter.code_id,
+        "facts": letter.facts or {},
+        "created_at": now,
+        "due_at": letter.due_at,
+        "next_at": letter.due_at,
+        "expires_at": letter.expires_at,
+    }
+
+
+def _insert_once(session: Session, row: dict[str, Any]) -> bool:
+    """Insert a row unless its dedupe key is taken, also by a transaction that commits meanwhile."""
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    made = (insert_sqlite if sqlite else insert_postgresql)(core(Message)).on_conflict_do_nothing()
+    done = session.connection().execute(made, row).rowcount == 1
+    if done:
+        wake_after(session)
+    return done
 
 
 def supersede(
