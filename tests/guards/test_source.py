@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,9 +98,22 @@ sys.exit(bool(broken))
 
 
 def test_every_module_imports_alone():
-    names = [module_name(path) for path in code() if path.name != "wsgi.py"]
+    """Without a circle of imports each module can be the first; only packages that import in `__init__` are really tried.
+
+    Importing any module of such a package begins with its `__init__`, so that one stands for all of them.
+    """
+    graph = grimp.build_graph("booking", "worker", exclude_type_checking_imports=True, cache_dir=None)
+    left = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    while leaves := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in leaves:
+            del left[name]
+    assert not left, f"these import each other, or lead into the circle: {sorted(left)}"
+    begins = [
+        module_name(path) for path in code() if path.name == "__init__.py" and "import " in path.read_text()
+    ]
+    names = sorted({*begins, "booking.app", "worker.app", "config"})
     done = subprocess.run(
-        [sys.executable, "-c", ALONE, *names], cwd=ROOT, capture_output=True, text=True, timeout=900
+        [sys.executable, "-c", ALONE, *names], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
