@@ -109,6 +109,10 @@ class Settings:
         self.MAIL_FROM = env.str("MAIL_FROM", "noreply@example.org")
         self.SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", "")
         self.SMS_GATEWAY_KEY = env.str("SMS_GATEWAY_KEY", "")
+        # what providers call back with: the key they sign with, or the secret in their address; empty: closed
+        self.SMS_CALLBACK_KEY = env.str("SMS_CALLBACK_KEY", "")
+        self.ALIBABA_CALLBACK_SECRET = env.str("ALIBABA_CALLBACK_SECRET", "")
+        self.TENCENT_CALLBACK_SECRET = env.str("TENCENT_CALLBACK_SECRET", "")
         self.SEND_TIMEOUT_SECONDS = env.int("SEND_TIMEOUT_SECONDS", 10)
         self.METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 
@@ -151,6 +155,11 @@ class Production(Settings):
             )
         if not self.SMS_GATEWAY_URL:
             raise Refused("SMS_GATEWAY_URL is missing; one-time codes could not reach anybody in production.")
+        for name in ("SMS_CALLBACK_KEY", "ALIBABA_CALLBACK_SECRET", "TENCENT_CALLBACK_SECRET"):
+            if 0 < len(getattr(self, name)) < 24:
+                raise Refused(
+                    f"{name} is shorter than 24 characters; whoever guesses it could cancel visits."
+                )
         if not self.PUBLIC_URL.startswith("https://"):
             raise Refused("PUBLIC_URL must start with https:// in production; letters carry it.")
         if env.bool("DEMO_SHOW_CODES", False) or env.bool("DEMO_OUTBOX", False):

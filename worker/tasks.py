@@ -9,6 +9,7 @@ from celery import current_task, shared_task
 
 from booking import outbox, periodic
 from booking.appointments import draw, expire, keys, no_show, offers, wish_ends
+from booking.notices import receipts
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -97,3 +98,4 @@ def remove_old() -> None:
         expire.remove_old_holds()
         wish_ends.remove_old_wishes()
         notices.remove_old()
+        receipts.remove_old()

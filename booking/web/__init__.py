@@ -23,6 +23,7 @@ from booking.web import (
     pages,
     patients,
     questions,
+    receipts,
     releases,
     reserve,
     search,
@@ -54,7 +55,11 @@ BLUEPRINTS = (
     display.blueprint,
     health.blueprint,
     metrics.blueprint,
+    receipts.blueprint,
 )
+
+MACHINES = (receipts.blueprint,)
+"""Doors that programs use: they carry a signature of their own and no forgery token."""
 
 
 def register_web(app: Flask) -> None:

@@ -276,7 +276,8 @@ def _broken(error: Exception) -> ResponseReturnValue:
 
 
 def _quietly(error: Exception, status: int) -> ResponseReturnValue:
-    current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    path = g.get("path_for_the_log", request.path)
+    current_app.logger.error("%s %s failed", request.method, path, exc_info=error)
     g.bare_frame = True
     db.session.remove()
     answer = current_app.make_response(problem(status, *_words(status)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tests.mutants.code import CODE
+from tests.mutants.inbound import INBOUND
 from tests.mutants.later import LATER
 from tests.mutants.offers import OFFERS
 from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
 from tests.mutants.waiting import WAITING
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE
+MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND
