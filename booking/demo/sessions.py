@@ -14,10 +14,11 @@ from booking.demo.house import GENERATE_DAYS, House
 from booking.directory.calendar import DayRule, day_rules
 from booking.directory.models import ClinicKind, DayPart, Hospital, Practice
 from booking.directory.policy import current_policy, release_instant
+from booking.schedule.add_session import add_session, insert_session
 from booking.schedule.models import ClinicSession, Place, Template
 from booking.schedule.rules import falls_on
 from booking.schedule.service import advance_sessions, generate
-from booking.schedule.sessions import Shape, add_session, insert_session
+from booking.schedule.shape import Shape
 from booking.staff.models import StaffMember
 from booking.staff.rules import SYSTEM, Actor
 

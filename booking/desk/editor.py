@@ -18,11 +18,12 @@ from booking.desk.house import House
 from booking.desk.session import can, hospital_id
 from booking.directory.policy import current_policy, release_instant
 from booking.schedule.admission import in_words, make_admits
+from booking.schedule.change_session import CHANGEABLE
 from booking.schedule.channels import kept_words, rolls_instant
 from booking.schedule.desk_queries import SessionDetail
 from booking.schedule.models import ClinicSession
 from booking.schedule.rules import cut
-from booking.schedule.sessions import CHANGEABLE, Shape
+from booking.schedule.shape import Shape
 
 
 @dataclass

@@ -20,9 +20,10 @@ from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
+from booking.schedule.add_session import add_session
+from booking.schedule.change_session import change_session, preview_change
 from booking.schedule.desk_queries import session_detail
 from booking.schedule.rules import Conflict
-from booking.schedule.sessions import add_session, change_session, preview_change
 
 blueprint = Blueprint("sessions", __name__)
 

@@ -14,7 +14,7 @@ from booking.desk.grid import Shown
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
 from booking.schedule import desk_queries
-from booking.schedule.sessions import publish as publish_sessions
+from booking.schedule.publish import publish as publish_sessions
 
 blueprint = Blueprint("week", __name__)
 

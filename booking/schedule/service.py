@@ -16,11 +16,12 @@ from booking.directory.calendar import DayRule, day_rules
 from booking.directory.models import ClinicKind, DayPart, Doctor, Hospital, Policy, Practice
 from booking.directory.policy import current_policy, release_instant
 from booking.errors import NotFound
+from booking.schedule.add_session import belongs, insert_session
 from booking.schedule.admission import Admits, make_admits
 from booking.schedule.channels import rolls_instant, tidy
 from booking.schedule.models import ClinicSession, Template
 from booking.schedule.rules import ensure_dates, ensure_pattern, ensure_shape, falls_on
-from booking.schedule.sessions import Shape, _belongs, insert_session, slot_times
+from booking.schedule.shape import Shape, slot_times
 from booking.staff.rules import SYSTEM, Actor, ensure_may
 from booking.staff.trail import record
 
@@ -113,7 +114,7 @@ def save_template(
         "active": True,
     }
     with transaction() as session:
-        _belongs(
+        belongs(
             session,
             hospital_id,
             practice_id=(Practice, practice_id),

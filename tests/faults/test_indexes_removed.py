@@ -14,10 +14,11 @@ from booking.appointments.checkin import check_in
 from booking.appointments.models import Appointment, RequestKey
 from booking.appointments.reserve import hold
 from booking.db import db, new_id, transaction
-from booking.schedule import sessions
+from booking.schedule import change_session as changing
+from booking.schedule.change_session import change_session
 from booking.schedule.models import Place
 from booking.schedule.rules import BelowSold
-from booking.schedule.sessions import Shape, change_session
+from booking.schedule.shape import Shape
 from tests import factory
 from tests.faults.test_guards_removed import own as own
 from tests.faults.test_guards_removed import refuses, scene
@@ -169,7 +170,7 @@ def test_r19_a_place_sold_while_capacity_is_being_lowered(own, monkeypatch):
         change_session(at.id, opened.id, smaller, actor=actor, version=1)
         assert not broken()
         return
-    plan, late = sessions._plan, factory.person()
+    plan, late = changing.plan_layout, factory.person()
 
     def plan_then_sell(*words):
         made = plan(*words)
@@ -177,7 +178,7 @@ def test_r19_a_place_sold_while_capacity_is_being_lowered(own, monkeypatch):
         assert results[0].status == "booked", results
         return made
 
-    monkeypatch.setattr(sessions, "_plan", plan_then_sell)
+    monkeypatch.setattr(changing, "plan_layout", plan_then_sell)
     with pytest.raises(BelowSold):
         change_session(at.id, opened.id, smaller, actor=actor, version=1)
     assert not broken()

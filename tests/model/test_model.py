@@ -36,9 +36,10 @@ from booking.clock import utc
 from booking.db import db, transaction
 from booking.errors import Refusal
 from booking.outbox import Message
+from booking.schedule.change_session import change_session
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.queries import sellable
-from booking.schedule.sessions import Shape, change_session
+from booking.schedule.shape import Shape
 from booking.staff.rules import Actor
 from tests import factory
 from tests.conftest import _app_of

@@ -13,7 +13,8 @@ STOP = "booking/appointments/stop.py"
 CHECKIN = "booking/appointments/checkin.py"
 FACTS = "booking/appointments/facts.py"
 LIMITS = "booking/appointments/patient_rules.py"
-SESSIONS = "booking/schedule/sessions.py"
+LAYOUT = "booking/schedule/layout.py"
+SHAPE = "booking/schedule/shape.py"
 DATABASE = "booking/db.py"
 
 HOLD = "tests/verbs/test_reserve.py::"
@@ -397,7 +398,7 @@ CODE = (
         "capacity-without-still-free",
         "lower capacity withdraws a place only while it is free",
         "R19",
-        SESSIONS,
+        LAYOUT,
         (
             (
                 "Place.id.in_(plan.withdraw), Place.appointment_id.is_(None)\n",
@@ -410,7 +411,7 @@ CODE = (
         "capacity-below-what-is-sold",
         "capacity never falls below what is sold",
         "R19",
-        SESSIONS,
+        LAYOUT,
         (("    if most_sold:\n", "    if False:\n"),),
         (SCHEDULE + "test_capacity_below_what_is_sold_is_refused_with_the_numbers_and_nothing_changes",),
     ),
@@ -431,7 +432,7 @@ CODE = (
         "skipped-hour-is-sold",
         "a wall time that a daylight-saving change skips does not happen",
         "R31",
-        SESSIONS,
+        SHAPE,
         ((" if local(utc(day, one[0], zone), zone).time() == one[0]]", "]"),),
         (SCHEDULE + "test_a_night_clinic_loses_the_hour_that_summer_time_skips",),
     ),

@@ -10,7 +10,7 @@ import pytest
 from booking.directory.calendar import _public_rules
 from booking.errors import BadInput
 from booking.schedule.rules import cut, ensure_dates, ensure_pattern, ensure_shape, falls_on, is_few
-from booking.schedule.sessions import slot_times
+from booking.schedule.shape import slot_times
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from booking.appointments.rules import SlotFull
 from booking.clock import utc
 from booking.db import db
 from booking.errors import BadInput
+from booking.schedule.change_session import change_session, preview_change
 from booking.schedule.models import Place
 from booking.schedule.queries import doctor_sessions
 from booking.schedule.rules import BelowSold
-from booking.schedule.sessions import Shape, change_session, preview_change
+from booking.schedule.shape import Shape
 from tests import factory
 from tests.invariants import broken
 from tests.verbs.test_reserve import browser

@@ -16,10 +16,13 @@ from booking.clock import utc
 from booking.db import db, transaction
 from booking.directory.models import Policy
 from booking.errors import BadInput
+from booking.schedule.add_session import add_session
+from booking.schedule.change_session import change_session
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.openings import set_waves
+from booking.schedule.publish import publish
 from booking.schedule.queries import doctor_days, doctor_sessions, nearest, next_open
-from booking.schedule.sessions import Shape, add_session, change_session, publish
+from booking.schedule.shape import Shape
 from booking.schedule.waves import Wave
 from tests import factory
 from tests.invariants import broken

@@ -13,9 +13,12 @@ from booking.clock import local, utc
 from booking.db import db, transaction
 from booking.directory.models import Closure, Doctor, Practice
 from booking.errors import BadInput, NotAllowed, NotFound, Refusal
-from booking.schedule import sessions
+from booking.schedule import change_session as changing
+from booking.schedule.add_session import add_session
+from booking.schedule.change_session import change_session, preview_change
 from booking.schedule.desk_queries import session_detail, templates, week
 from booking.schedule.models import ClinicSession, Place, Slot, Template
+from booking.schedule.publish import publish
 from booking.schedule.queries import doctor_days, doctor_sessions
 from booking.schedule.rules import BelowSold, Conflict, SessionExists, SessionOver, SlotsInUse
 from booking.schedule.service import (
@@ -26,7 +29,7 @@ from booking.schedule.service import (
     preview,
     save_template,
 )
-from booking.schedule.sessions import Shape, add_session, change_session, preview_change, publish
+from booking.schedule.shape import Shape
 from booking.staff.models import AuditEvent
 from booking.staff.rules import MAY, SYSTEM, Actor
 from tests import factory
@@ -886,14 +889,14 @@ def test_a_slot_that_grows_longer_is_not_sold_while_it_does(app, monkeypatch):
         return  # one writer: nobody holds between the plan and the change
     first = slots_of(row)[0].id
     who = Actor("account", "0", account_id=factory.account().id)
-    apply = sessions._apply
+    apply = changing.apply_layout
 
     def with_a_hold_before(*words):
         held = at_once(app, [lambda: hold(at.id, first, holder="h", actor=who)], threads=1)
         assert held[0].status == "held"
         return apply(*words)
 
-    monkeypatch.setattr(sessions, "_apply", with_a_hold_before)
+    monkeypatch.setattr(changing, "apply_layout", with_a_hold_before)
     with pytest.raises(BelowSold):
         change_session(at.id, row.id, shape(row, slot_minutes=60), actor=scheduler(at), version=1)
     assert not broken()

@@ -41,8 +41,9 @@ from booking.clock import local
 from booking.db import db, transaction
 from booking.errors import BadInput, NotAllowed
 from booking.outbox import Message
+from booking.schedule.change_session import change_session
 from booking.schedule.models import Place
-from booking.schedule.sessions import Shape, change_session
+from booking.schedule.shape import Shape
 from booking.schedule.wanted import Wish, WishChoice
 from tests import factory
 from tests.invariants import broken
