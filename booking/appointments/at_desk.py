@@ -26,7 +26,7 @@ from booking.people.models import Patient
 from booking.people.rules import age
 from booking.schedule.channels import ELDER_AGE, KEPT
 from booking.schedule.models import Place
-from booking.schedule.queries import nearest
+from booking.schedule.open_slots import nearest
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
 

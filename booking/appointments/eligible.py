@@ -20,7 +20,7 @@ from booking.directory.models import Policy, Practice
 from booking.errors import Refusal
 from booking.people.models import PatientLink
 from booking.schedule.models import ClinicSession, Place, Slot
-from booking.schedule.queries import sellable
+from booking.schedule.sellable import sellable
 from booking.schedule.waiting_rules import LEAST_TO_ANSWER, accept_by
 from booking.schedule.wanted import WAITING, Wish, covers, with_practice
 

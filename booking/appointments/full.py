@@ -41,7 +41,7 @@ from booking.appointments.models import Appointment
 from booking.clock import instant, now_columns, sql_now
 from booking.db import constant, core, db, read_once
 from booking.schedule.models import ClinicSession, Place, Slot
-from booking.schedule.queries import SELLING, sellable
+from booking.schedule.sellable import SELLING, sellable
 
 KEPT_SECONDS = 0.25
 WAIT_SECONDS = 1.0

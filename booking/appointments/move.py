@@ -27,7 +27,7 @@ from booking.appointments.rules import (
 from booking.clock import db_now, local
 from booking.db import broken_constraint, db, retried, transaction
 from booking.directory.policy import cancel_deadline, current_policy, policy_version, regret_until
-from booking.schedule.queries import nearest
+from booking.schedule.open_slots import nearest
 from booking.staff.rules import Actor, ensure_may
 
 

@@ -23,7 +23,7 @@ from booking.directory.models import Hospital, Policy
 from booking.directory.policy import current_policy
 from booking.errors import Refusal
 from booking.schedule.models import Place
-from booking.schedule.queries import sellable
+from booking.schedule.sellable import sellable
 from booking.schedule.waiting_rules import LEAST_TO_ANSWER, accept_by, list_closes, rest_until
 from booking.schedule.wanted import Wish
 from booking.staff.rules import SYSTEM, ensure_may

@@ -33,7 +33,7 @@ from booking.appointments.rules import is_legal
 from booking.appointments.turns import lose_turn
 from booking.db import Instant, constant, core, new_id
 from booking.schedule.models import Place
-from booking.schedule.queries import NOW, sellable
+from booking.schedule.sellable import NOW, sellable
 from booking.schedule.wanted import keep_back_if_wanted
 from booking.staff.rules import SYSTEM, Actor
 

@@ -45,7 +45,7 @@ from booking.db import broken_constraint, constant, db, new_id, retried, transac
 from booking.directory.policy import policy_version
 from booking.people.models import Account
 from booking.schedule.models import ClinicSession
-from booking.schedule.queries import nearest
+from booking.schedule.open_slots import nearest
 from booking.staff.rules import Actor, ensure_may
 
 _SEAT_RULES = {

@@ -34,7 +34,7 @@ from booking.errors import BadInput, NotFound
 from booking.people.models import Patient, PatientLink
 from booking.people.rules import mask_name
 from booking.schedule.models import ClinicSession, Place, Slot
-from booking.schedule.queries import sellable
+from booking.schedule.sellable import sellable
 from booking.schedule.waiting_rules import list_closes
 from booking.schedule.wanted import LIVE_WISH, SELLING, Wish, WishChoice
 from booking.staff.rules import Actor, ensure_may

@@ -22,7 +22,7 @@ from booking.directory.models import Practice
 from booking.errors import Refusal
 from booking.people.models import Account, PatientLink
 from booking.schedule.models import ClinicSession, Place, Slot
-from booking.schedule.queries import open_slots_of
+from booking.schedule.open_slots import open_slots_of
 from booking.staff.rules import Actor
 
 Accounts = dict[str, tuple[int, dict[str, int]]]

@@ -25,7 +25,7 @@ from booking.desk.session import can, hospital_id, me, staff_page
 from booking.errors import Refusal
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
-from booking.schedule.queries import OpenSlot, open_slots_of
+from booking.schedule.open_slots import OpenSlot, open_slots_of
 from booking.staff.rules import ROLES
 
 blueprint = Blueprint("appointments", __name__)

@@ -12,7 +12,7 @@ from sqlalchemy import exists, func, or_, select
 from booking.db import db
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Practice
 from booking.schedule.models import ClinicSession, Place
-from booking.schedule.queries import SELLING
+from booking.schedule.sellable import SELLING
 from booking.schedule.waves import SEALED
 
 KEPT = timedelta(days=1)

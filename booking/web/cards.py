@@ -13,7 +13,7 @@ from booking.directory.queries import doctor_cards
 from booking.directory.views import DoctorCard, Key
 from booking.notices.discretion import DOUBLE_SURNAMES
 from booking.refs import ref
-from booking.schedule.queries import NextOpen, OpenSlot, next_open
+from booking.schedule.open_slots import NextOpen, OpenSlot, next_open
 from booking.web import picker
 from booking.web.session import now
 

@@ -24,14 +24,9 @@ from booking.directory.queries import doctor, doctor_keys, recommended_doctors
 from booking.directory.views import DoctorCard, DoctorFilter
 from booking.errors import Refusal
 from booking.refs import Key
-from booking.schedule.queries import (
-    Day,
-    SessionView,
-    doctor_days,
-    doctor_sessions,
-    next_open,
-    next_visible,
-)
+from booking.schedule.doctor_days import Day, doctor_days, next_visible
+from booking.schedule.doctor_sessions import SessionView, doctor_sessions
+from booking.schedule.open_slots import next_open
 from booking.schedule.waiting_rules import list_closes
 from booking.web import cards, early, held, picker
 from booking.web.cards import Card

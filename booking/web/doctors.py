@@ -17,7 +17,7 @@ from booking.directory.queries import choices, doctor_keys
 from booking.directory.queries import doctor as doctor_of
 from booking.directory.views import RANKS, Choices, DoctorCard, DoctorFilter, Key
 from booking.errors import NotFound
-from booking.schedule.queries import NextOpen, next_open
+from booking.schedule.open_slots import NextOpen, next_open
 from booking.web import cards, day_page, lists
 from booking.web.forms import FilterForm, chosen
 from booking.web.inputs import day, line, row_id, whole

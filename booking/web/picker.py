@@ -14,7 +14,9 @@ from booking import clock, wording
 from booking.refs import ref
 from booking.schedule.admission import in_words
 from booking.schedule.channels import NAMES
-from booking.schedule.queries import Day, DaySession, OpenSlot, SessionView, SlotView
+from booking.schedule.doctor_days import Day, DaySession
+from booking.schedule.doctor_sessions import SessionView, SlotView
+from booking.schedule.open_slots import OpenSlot
 
 
 @dataclass(frozen=True)

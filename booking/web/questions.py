@@ -23,7 +23,7 @@ from booking.content.views import AnswerView, QuestionPage, RelatedView
 from booking.directory.queries import hospitals, recommended_doctors, specialties, specialty
 from booking.directory.views import DoctorCard, Key, SpecialtyCard
 from booking.errors import NotFound
-from booking.schedule.queries import doctor_days
+from booking.schedule.doctor_days import doctor_days
 from booking.web import cards, held, lists
 from booking.web.cards import Card
 from booking.web.inputs import line, whole

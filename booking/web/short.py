@@ -23,7 +23,7 @@ from booking.appointments.full import nothing_to_be_had
 from booking.appointments.rules import NotReleased, SlotFull
 from booking.db import db
 from booking.refs import Key
-from booking.schedule.queries import nearest
+from booking.schedule.open_slots import nearest
 from booking.web import cards, picker
 from booking.web.early import for_everybody, in_seconds, rest_line
 from booking.web.session import ACCOUNT, known_holder, now

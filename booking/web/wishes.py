@@ -37,7 +37,7 @@ from booking.errors import NotFound, Refusal
 from booking.limits import limiter
 from booking.people.queries import patients_of
 from booking.refs import Key, parse_ref, ref
-from booking.schedule.queries import SELLING
+from booking.schedule.sellable import SELLING
 from booking.web import cards, passes
 from booking.web.appointments import tabs
 from booking.web.forms import WishForm, offered, put_errors

@@ -29,7 +29,7 @@ from booking.outbox import Message
 from booking.people.models import Account, Patient
 from booking.people.service import request_code
 from booking.schedule.models import ClinicSession, Place, Slot, Template
-from booking.schedule.queries import open_slots_of
+from booking.schedule.open_slots import open_slots_of
 from booking.staff.models import StaffMember
 from booking.staff.rules import ROLES, Actor
 from booking.staff.service import sign_in_staff

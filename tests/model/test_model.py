@@ -38,7 +38,7 @@ from booking.errors import Refusal
 from booking.outbox import Message
 from booking.schedule.change_session import change_session
 from booking.schedule.models import ClinicSession, Place
-from booking.schedule.queries import sellable
+from booking.schedule.sellable import sellable
 from booking.schedule.shape import Shape
 from booking.staff.rules import Actor
 from tests import factory

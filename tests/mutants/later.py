@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-SELLABLE = "booking/schedule/queries.py"
+SELLABLE = "booking/schedule/sellable.py"
 LIMITS = "booking/appointments/patient_rules.py"
 NO_SHOW = "booking/appointments/no_show.py"
 FULL = "booking/appointments/full.py"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-QUERIES = "booking/schedule/queries.py"
+QUERIES = "booking/schedule/sellable.py"
 OPENINGS = "booking/schedule/openings.py"
 FACTS = "booking/appointments/facts.py"
 DRAW = "booking/appointments/draw.py"

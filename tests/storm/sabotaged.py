@@ -16,7 +16,7 @@ if os.environ.get("APP_ENV") != "testing":
 
 from booking.appointments import places
 from booking.schedule.models import Place
-from booking.schedule.queries import sellable
+from booking.schedule.sellable import sellable
 from wsgi import app
 
 

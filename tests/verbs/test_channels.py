@@ -13,8 +13,8 @@ from booking.clock import utc
 from booking.db import db
 from booking.errors import BadInput
 from booking.schedule.change_session import change_session, preview_change
+from booking.schedule.doctor_sessions import doctor_sessions
 from booking.schedule.models import Place
-from booking.schedule.queries import doctor_sessions
 from booking.schedule.rules import BelowSold
 from booking.schedule.shape import Shape
 from tests import factory

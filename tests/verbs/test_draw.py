@@ -36,8 +36,9 @@ from booking.db import db, new_id, transaction
 from booking.errors import NotAllowed, Refusal
 from booking.outbox import Message
 from booking.people.models import PatientLink
+from booking.schedule.doctor_sessions import doctor_sessions
 from booking.schedule.models import ClinicSession, Place
-from booking.schedule.queries import doctor_sessions, next_open
+from booking.schedule.open_slots import next_open
 from booking.schedule.rules import DrawRunning, DrawWindow, SessionOver
 from booking.staff.models import AuditEvent
 from booking.staff.rules import Actor

@@ -18,10 +18,12 @@ from booking.directory.models import Policy
 from booking.errors import BadInput
 from booking.schedule.add_session import add_session
 from booking.schedule.change_session import change_session
+from booking.schedule.doctor_days import doctor_days
+from booking.schedule.doctor_sessions import doctor_sessions
 from booking.schedule.models import ClinicSession, Place, Slot
+from booking.schedule.open_slots import nearest, next_open
 from booking.schedule.openings import set_waves
 from booking.schedule.publish import publish
-from booking.schedule.queries import doctor_days, doctor_sessions, nearest, next_open
 from booking.schedule.shape import Shape
 from booking.schedule.waves import Wave
 from tests import factory

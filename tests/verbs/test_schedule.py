@@ -17,9 +17,10 @@ from booking.schedule import change_session as changing
 from booking.schedule.add_session import add_session
 from booking.schedule.change_session import change_session, preview_change
 from booking.schedule.desk_queries import session_detail, templates, week
+from booking.schedule.doctor_days import doctor_days
+from booking.schedule.doctor_sessions import doctor_sessions
 from booking.schedule.models import ClinicSession, Place, Slot, Template
 from booking.schedule.publish import publish
-from booking.schedule.queries import doctor_days, doctor_sessions
 from booking.schedule.rules import BelowSold, Conflict, SessionExists, SessionOver, SlotsInUse
 from booking.schedule.service import (
     advance_sessions,
