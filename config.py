@@ -12,6 +12,16 @@ from typing import Any
 from environs import Env, EnvError
 
 FIELD_KEYS = re.compile(r"[A-Za-z0-9_-]{1,32}:(?:[0-9A-Fa-f]{2}){32,}")
+NEEDED = {
+    "gateway": ("SMS_GATEWAY_URL", "SMS_GATEWAY_KEY"),
+    "alibaba": ("ALIBABA_KEY_ID", "ALIBABA_KEY_SECRET", "SMS_TEMPLATE_IDS"),
+    "tencent": ("TENCENT_SECRET_ID", "TENCENT_SECRET_KEY", "TENCENT_SMS_APP_ID", "SMS_TEMPLATE_IDS"),
+    "wechat": ("WECHAT_APP_ID", "WECHAT_APP_SECRET", "WECHAT_TEMPLATES"),
+    "voice": ("VOICE_GATEWAY_URL", "VOICE_GATEWAY_KEY"),
+}
+"""What each carrier needs; the first setting switches it on."""
+SMS_CARRIERS = ("gateway", "alibaba", "tencent")
+SAFE_ROAD = re.compile(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/]")
 ROOT = Path(__file__).resolve().parent
 env = Env()
 
@@ -115,6 +125,36 @@ class Settings:
         self.TENCENT_CALLBACK_SECRET = env.str("TENCENT_CALLBACK_SECRET", "")
         self.SEND_TIMEOUT_SECONDS = env.int("SEND_TIMEOUT_SECONDS", 10)
         self.METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+        self._read_carriers()
+
+    def _read_carriers(self) -> None:
+        """Who carries letters beside the mail server and the SMS gateway; each is switched on by its own settings."""
+        # who carries what; the second SMS provider takes over from the first
+        self.SMS_PROVIDERS = [one for one in env.list("SMS_PROVIDERS", ["gateway"]) if one]
+        self.SMS_SIGNATURE = env.str("SMS_SIGNATURE", self.SITE_NAME)
+        self.SMS_TEMPLATE_IDS = env.str("SMS_TEMPLATE_IDS", "")
+        self.SMS_LONGEST_VARIABLE = env.int("SMS_LONGEST_VARIABLE", 35)
+        self.ALIBABA_KEY_ID = env.str("ALIBABA_KEY_ID", "")
+        self.ALIBABA_KEY_SECRET = env.str("ALIBABA_KEY_SECRET", "")
+        self.ALIBABA_SMS_URL = env.str("ALIBABA_SMS_URL", "https://dysmsapi.aliyuncs.com")
+        self.TENCENT_SECRET_ID = env.str("TENCENT_SECRET_ID", "")
+        self.TENCENT_SECRET_KEY = env.str("TENCENT_SECRET_KEY", "")
+        self.TENCENT_SMS_APP_ID = env.str("TENCENT_SMS_APP_ID", "")
+        self.TENCENT_SMS_REGION = env.str("TENCENT_SMS_REGION", "ap-guangzhou")
+        self.TENCENT_SMS_URL = env.str("TENCENT_SMS_URL", "https://sms.tencentcloudapi.com")
+        self.VOICE_GATEWAY_URL = env.str("VOICE_GATEWAY_URL", "")
+        self.VOICE_GATEWAY_KEY = env.str("VOICE_GATEWAY_KEY", "")
+        self.WECHAT_APP_ID = env.str("WECHAT_APP_ID", "")
+        self.WECHAT_APP_SECRET = env.str("WECHAT_APP_SECRET", "")
+        self.WECHAT_KIND = env.str("WECHAT_KIND", "subscribe")
+        self.WECHAT_PAGE = env.str("WECHAT_PAGE", "")
+        self.WECHAT_TEMPLATES = env.str("WECHAT_TEMPLATES", "")
+        self.WECHAT_URL = env.str("WECHAT_URL", "https://api.weixin.qq.com")
+        if not set(self.SMS_PROVIDERS) <= set(SMS_CARRIERS):
+            raise Refused(f"SMS_PROVIDERS can name {', '.join(SMS_CARRIERS)}, in the order of preference.")
+        if self.WECHAT_KIND not in ("subscribe", "template"):
+            raise Refused("WECHAT_KIND can be subscribe (a mini program) or template (a service account).")
+        self.WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", False)
 
 
 class Demo(Settings):
@@ -153,8 +193,7 @@ class Production(Settings):
             raise Refused(
                 "REDIS_URL must name a Redis server in production; memory:// serves one process only."
             )
-        if not self.SMS_GATEWAY_URL:
-            raise Refused("SMS_GATEWAY_URL is missing; one-time codes could not reach anybody in production.")
+        self._ensure_carriers()
         for name in ("SMS_CALLBACK_KEY", "ALIBABA_CALLBACK_SECRET", "TENCENT_CALLBACK_SECRET"):
             if 0 < len(getattr(self, name)) < 24:
                 raise Refused(
@@ -164,6 +203,35 @@ class Production(Settings):
             raise Refused("PUBLIC_URL must start with https:// in production; letters carry it.")
         if env.bool("DEMO_SHOW_CODES", False) or env.bool("DEMO_OUTBOX", False):
             raise Refused("DEMO_SHOW_CODES and DEMO_OUTBOX are demo settings; production refuses them.")
+
+    def _ensure_carriers(self) -> None:
+        """Refuse carriers that could not carry, or that would carry names and numbers openly."""
+        switched_on = [name for name in self.SMS_PROVIDERS if getattr(self, NEEDED[name][0])]
+        if not switched_on:
+            raise Refused(
+                "SMS_GATEWAY_URL is missing, or what another of SMS_PROVIDERS needs; one-time codes could not reach anybody."
+            )
+        for name in [*switched_on, "wechat", "voice"]:
+            switch, *others = NEEDED[name]
+            missing = [one for one in others if not getattr(self, one)]
+            if getattr(self, switch) and missing:
+                raise Refused(f"{missing[0]} is missing; {switch} is of no use without it.")
+        for name in ("SMS_GATEWAY_KEY", "VOICE_GATEWAY_KEY"):
+            if 0 < len(getattr(self, name)) < 24:
+                raise Refused(
+                    f"{name} is shorter than 24 characters; whoever guesses it could send in our name."
+                )
+        for name in (
+            "SMS_GATEWAY_URL",
+            "VOICE_GATEWAY_URL",
+            "ALIBABA_SMS_URL",
+            "TENCENT_SMS_URL",
+            "WECHAT_URL",
+        ):
+            if getattr(self, name) and not SAFE_ROAD.match(getattr(self, name)):
+                raise Refused(
+                    f"{name} must start with https:// in production (or lead to this very machine); numbers travel there."
+                )
 
 
 class Testing(Demo):

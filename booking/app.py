@@ -14,13 +14,15 @@ from whitenoise import WhiteNoise
 
 import booking.models
 import config
-from booking import clock, failpoints, vault
+from booking import clock, failpoints, outbox, vault
 from booking.cli import register_commands
 from booking.db import Instant, Json, Sealed, db
 from booking.demo.door import register_demo
 from booking.desk import register_desk
 from booking.gate import BusyPage, Gate
 from booking.limits import limiter
+from booking.notices.senders.choose import optional_channels
+from booking.notices.template_check import filing_problems
 from booking.web import MACHINES, register_web
 from booking.web.frame import asset
 
@@ -64,6 +66,16 @@ def _gate(app: Flask) -> Gate:
     )
 
 
+def _ensure_templates(app: Flask) -> None:
+    """Refuse to start where a carrier of approved templates would refuse our texts. Raises config.Refused."""
+    if app.config["TESTING"] or app.config["DEMO"]:
+        return
+    with app.app_context():
+        found = filing_problems(app.config)
+    if found:
+        raise config.Refused("\n".join(found))
+
+
 _domain = Domain()
 
 
@@ -95,6 +107,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     vault.set_keys(app.config["FIELD_KEYS"])
     clock.allow_moving(app.config["DEMO"])
     failpoints.arm(app.config["FAILPOINTS"])
+    outbox.offer(optional_channels(app.config))
     db.init_app(app)
     migrate.init_app(app, db)
     csrf.init_app(app)
@@ -108,6 +121,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     register_desk(app)
     register_demo(app)
     register_commands(app)
+
+    _ensure_templates(app)
 
     if app.config["TRUSTED_PROXIES"]:
         hops = app.config["TRUSTED_PROXIES"]

@@ -101,6 +101,14 @@ def seconds_since(epoch: float) -> float:
     return datetime.now(UTC).timestamp() - epoch
 
 
+def stamp(epoch: float | None = None) -> datetime:
+    """Return this machine's present (UTC) for what signs or names a request to another machine, or that of an `epoch`.
+
+    Never for what a verb decides.
+    """
+    return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(epoch, UTC)
+
+
 def utc(local_date: date, at: time, zone: str) -> datetime:
     """Return the UTC instant of a wall-clock time in `zone` (IANA name).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,9 @@ from booking.clock import local
 from booking.db import db
 from booking.errors import NotFound
 from booking.notices import discretion
+from booking.notices.filling import fill, lines_of
 from booking.notices.senders.provider import Rendered
+from booking.notices.short_text import short_message
 from booking.outbox import Message
 from booking.people.models import Account
 
@@ -40,10 +41,9 @@ def draw_letter(message: Message, now: datetime) -> tuple[str, Rendered] | None:
         return None
     words = _words(view, found[1])
     if message.channel == "app":
-        text = _fill(f"{message.kind}.txt", words)
-        return str(account.id), Rendered(_subject(message.kind), "\n".join(_lines(text)))
-    text = re.sub(r" {2,}", " ", "".join(_lines(_fill(f"{message.kind}.sms.txt", words))))
-    return account.phone, Rendered(_subject(message.kind), text)
+        text = fill(f"{message.kind}.txt", words)
+        return str(account.id), Rendered(_subject(message.kind), "\n".join(lines_of(text)))
+    return account.phone, short_message(_subject(message.kind), message.kind, words)
 
 
 def _subject(kind: str) -> str:
@@ -70,11 +70,3 @@ def _words(view: DrawView, entry: EntryView) -> dict[str, Any]:
         "phone": view.hospital_phone or current_app.config["HELP_PHONE"],
         "url": f"{current_app.config['PUBLIC_URL']}/draw/{view.hospital_id}-{view.id.hex}",
     }
-
-
-def _fill(name: str, words: dict[str, Any]) -> str:
-    return current_app.jinja_env.get_template(f"notices/{name}").render(**words)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]

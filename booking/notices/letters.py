@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, time
 from typing import Any
 
@@ -13,7 +12,9 @@ from booking import wording
 from booking.appointments.queries import AppointmentView
 from booking.clock import local
 from booking.notices import calendar, discretion
+from booking.notices.filling import fill, lines_of
 from booking.notices.senders.provider import Rendered
+from booking.notices.short_text import short_message
 
 ABOUT_A_VISIT = (
     "confirmed",
@@ -33,7 +34,7 @@ LONGEST_REASON = 60
 
 def code_letter(code: str) -> Rendered:
     """Return the letter that carries a one-time code."""
-    return Rendered(_("验证码"), one_line(fill("code.sms.txt", {"site": site(), "code": code})))
+    return short_message(_("验证码"), "code", {"site": site(), "code": code})
 
 
 def visit_letter(
@@ -53,10 +54,16 @@ def visit_letter(
     words = _words(view, facts, now)
     subject = _subject(kind, words)
     if channel == "sms":
-        return Rendered(subject, one_line(fill(f"{kind}.sms.txt", words)))
+        return short_message(subject, kind, words)
+    if channel == "voice":
+        return Rendered(subject, spoken(short_message(subject, kind, words).text))
     lines = lines_of(fill(f"{kind}.txt", words))
     if channel == "app":
         return Rendered(subject, "\n".join(lines))
+    if channel == "wechat":
+        return Rendered(
+            subject, "\n".join(lines), template=f"{kind}.wechat", variables=_wechat_words(view, words)
+        )
     lines.append(_("在网上查看：%(url)s", url=f"{current_app.config['PUBLIC_URL']}/me/appointments"))
     method = CALENDAR_METHODS.get(kind, "")
     return Rendered(
@@ -103,6 +110,18 @@ def _words(view: AppointmentView, facts: dict[str, Any], now: datetime) -> dict[
     }
 
 
+def spoken(text: str) -> str:
+    """Return a short message as a voice reads it: no brackets, and no star for a given name."""
+    return text.replace("【", "").replace("】", "：").replace("*", _("某"))
+
+
+def _wechat_words(view: AppointmentView, words: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What may stand in the fields of a WeChat template; its field 「time」 wants a form of its own."""
+    at = f"{view.visit_date:%Y}年{view.visit_date.month}月{view.visit_date.day}日 {view.starts_local:%H:%M}"
+    named = ("when", "place", "department", "doctor", "name", "room", "code", "phone", "reason")
+    return (("time", at), *((name, str(words[name])) for name in named))
+
+
 def _subject(kind: str, words: dict[str, Any]) -> str:
     titles = {
         "confirmed": _("预约成功"),
@@ -147,18 +166,3 @@ def site() -> str:
 def mark() -> str:
     """Return the name as a subject begins with it."""
     return f"【{site()}】"
-
-
-def fill(name: str, words: dict[str, Any]) -> str:
-    """Render without the pages' context processors: there is no request here."""
-    return current_app.jinja_env.get_template(f"notices/{name}").render(**words)
-
-
-def lines_of(text: str) -> list[str]:
-    """Return the lines of a filled template that say something."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def one_line(text: str) -> str:
-    """Join the template's lines without a space, as Chinese is written."""
-    return re.sub(r" {2,}", " ", "".join(lines_of(text)))

@@ -25,7 +25,7 @@ from booking.outbox import Message, reference
 
 log = logging.getLogger(__name__)
 
-CHANNELS = ("app", "sms", "email")
+CHANNELS = ("app", "sms", "voice", "wechat", "webhook", "email")
 BUDGET_SECONDS = 20.0
 BATCH = 20
 FAILURES_TO_REST = 2

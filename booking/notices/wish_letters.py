@@ -14,8 +14,10 @@ from booking.appointments.queries import AppointmentView
 from booking.appointments.wish_queries import WishView
 from booking.clock import local
 from booking.notices import discretion
-from booking.notices.letters import fill, lines_of, mark, one_line, site
+from booking.notices.filling import fill, lines_of
+from booking.notices.letters import mark, site
 from booking.notices.senders.provider import Rendered
+from booking.notices.short_text import short_message
 
 ABOUT_A_WISH = ("wish_joined", "wish_offer", "wish_missed", "wish_ended")
 NAMED = 2
@@ -44,7 +46,7 @@ def wish_letter(
     }
     subject = titles[kind]
     if channel == "sms":
-        return Rendered(subject, one_line(fill(f"{kind}.sms.txt", words)))
+        return short_message(subject, kind, words)
     lines = lines_of(fill(f"{kind}.txt", words))
     if channel == "app":
         return Rendered(subject, "\n".join(lines))

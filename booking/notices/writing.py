@@ -9,6 +9,7 @@ from booking.appointments.wish_queries import wish
 from booking.clock import db_now
 from booking.db import db
 from booking.notices import draw_letters, letters
+from booking.notices.hospital_letters import hospital_letter
 from booking.notices.senders.provider import Rendered
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from booking.outbox import Message
@@ -16,7 +17,7 @@ from booking.people.models import Account, OneTimeCode, Patient
 from booking.vault import short_code
 
 WANTED = """
-CASE message.kind
+message.channel = 'webhook' OR CASE message.kind
   WHEN 'draw_entered' THEN TRUE WHEN 'draw_lost' THEN TRUE WHEN 'draw_off' THEN TRUE
   WHEN 'code' THEN EXISTS (
     SELECT 1 FROM one_time_code c WHERE c.id = message.code_id AND c.ended_at IS NULL)
@@ -51,6 +52,13 @@ STANDS_WHILE = {
     "excused": "excused",
 }
 """Letters about how a visit ended, and the status in which they stay true; all others are about a booked visit."""
+ADDRESSES = {
+    "sms": ("phone", "no phone number"),
+    "voice": ("phone", "no phone number"),
+    "email": ("email", "no e-mail address"),
+    "wechat": ("wechat_openid", "no WeChat"),
+}
+"""Where a person's address on a channel stands, and what is said when there is none."""
 REMINDERS = ("reminder_day", "reminder_hours")
 
 
@@ -65,6 +73,8 @@ class NoWay(Exception):
 def write(message: Message) -> tuple[str, Rendered]:
     """Return the address and the text of a claimed letter, from the newest rows. Raises NotWanted and NoWay."""
     session = db.session()
+    if message.channel == "webhook":
+        return _to_hospital(message, db_now(session))
     if message.kind == "code":
         code = session.get(OneTimeCode, message.code_id)
         if code is None or code.ended_at is not None or code.expires_at <= db_now(session):
@@ -87,6 +97,14 @@ def write(message: Message) -> tuple[str, Rendered]:
         message.kind, message.channel, view, message.facts, now=db_now(session), address=address
     )
     return address, letter
+
+
+def _to_hospital(message: Message, now: datetime) -> tuple[str, Rendered]:
+    """Return the hospital's number and how the appointment stands now, whatever came after the change that is told."""
+    view = appointment(message.hospital_id, message.appointment_id) if message.appointment_id else None
+    if view is None:
+        raise NotWanted("the appointment is no longer known")
+    return str(message.hospital_id), hospital_letter(message.kind, view, now=now)
 
 
 def _prepare_wish(message: Message, now: datetime) -> tuple[str, Rendered]:
@@ -141,7 +159,8 @@ def _address_of(message: Message, person: Account | Patient | None) -> str:
         raise NoWay("the recipient is no longer known")
     if message.channel == "app":
         return str(message.account_id)
-    address = person.phone if message.channel == "sms" else getattr(person, "email", None)
+    column, none = ADDRESSES[message.channel]
+    address = getattr(person, column, None)
     if not address:
-        raise NoWay("no phone number" if message.channel == "sms" else "no e-mail address")
-    return address
+        raise NoWay(none)
+    return str(address)

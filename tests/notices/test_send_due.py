@@ -14,6 +14,7 @@ import icalendar
 import pytest
 from sqlalchemy import text, update
 
+import config
 from booking.claims import claim_due
 from booking.db import Model, db, transaction
 from booking.notices import queries, service
@@ -90,9 +91,10 @@ def test_an_sms_leaves_signed_and_under_its_reference(within, gateway):
         "+8613800139001",
     }
     for call in gateway.calls:
-        expected = "sha256=" + hmac.new(b"key-of-a-test", call["raw"], hashlib.sha256).hexdigest()
-        assert call["headers"]["X-Signature"] == expected
-        assert call["headers"]["Idempotency-Key"] == call["reference"]
+        headers = call["headers"]
+        signed = f"{headers['X-Timestamp']}.{headers['X-Nonce']}.".encode() + call["raw"]
+        mac = hmac.new(b"key-of-a-test", signed, hashlib.sha256)
+        assert headers["X-Signature"] == f"sha256={mac.hexdigest()}"
         assert call["text"].startswith("【青梧就医】")
     assert {call["reference"] for call in gateway.calls} == {reference(booker), reference(patient)}
     assert booker.provider_ref.startswith("g-")
@@ -214,12 +216,24 @@ def test_a_refusal_for_good_is_not_repeated(within, gateway, now):
     assert len(gateway.calls) == 1
 
 
-def test_an_acceptance_in_odd_words_is_an_acceptance(within, gateway):
+def test_an_answer_nobody_can_read_may_be_an_acceptance_and_is_asked_again(within, gateway, now):
     (row,) = booked()
     post(row, channels=("sms",))
     gateway.mode = "odd"
+    assert send_due() == 0
+    assert only().status == "waiting" and "nobody can read" in only().last_error
+    gateway.mode = "ok"
+    now.shift(seconds=40)
     assert send_due() == 1
-    assert (only().status, only().provider_ref) == ("accepted", "")
+    assert set(gateway.deliveries.values()) == {1}
+
+
+def test_an_error_told_with_200_is_no_acceptance(within, gateway):
+    (row,) = booked()
+    post(row, channels=("sms",))
+    gateway.mode = "error"
+    assert send_due() == 0
+    assert only().status == "waiting" and "balance is used up" in only().last_error
 
 
 def test_an_acceptance_with_a_name_no_database_keeps_is_an_acceptance(within, gateway):
@@ -426,6 +440,7 @@ def test_letters_are_not_begun_when_their_lease_would_not_outlast_them(within, g
 
 
 REAL = {
+    **vars(config.Testing()),
     "DEMO": False,
     "SMS_GATEWAY_URL": "http://127.0.0.1:9/",
     "SMS_GATEWAY_KEY": "k",
@@ -439,10 +454,16 @@ NONE = {"SMS_GATEWAY_URL": "", "SMTP_URL": ""}
 @pytest.mark.parametrize(
     ("settings", "carried_by"),
     [
-        (REAL, {"app": ["app"], "sms": ["gateway"], "email": ["smtp"]}),
-        (REAL | {"DEMO": True}, {"app": ["app"], "sms": ["gateway"], "email": ["smtp"]}),
-        (REAL | NONE, {"app": ["app"]}),
-        (REAL | NONE | {"DEMO": True}, {"app": ["app"], "sms": ["demo"], "email": ["demo"]}),
+        (REAL, {"app": ["app"], "webhook": ["webhook"], "sms": ["gateway"], "email": ["smtp"]}),
+        (
+            REAL | {"DEMO": True},
+            {"app": ["app"], "webhook": ["webhook"], "sms": ["gateway"], "email": ["smtp"]},
+        ),
+        (REAL | NONE, {"app": ["app"], "webhook": ["webhook"]}),
+        (
+            REAL | NONE | {"DEMO": True},
+            {"app": ["app"], "webhook": ["webhook"], "sms": ["demo"], "email": ["demo"]},
+        ),
     ],
 )
 def test_who_carries_which_channel(settings, carried_by):

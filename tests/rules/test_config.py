@@ -16,13 +16,16 @@ SAFE = {
     "DATABASE_URL": "postgresql://booking@db.example.org/booking",
     "REDIS_URL": "redis://cache.example.org:6379/0",
     "SMS_GATEWAY_URL": "https://sms.example.org/send",
+    "SMS_GATEWAY_KEY": "0123456789abcdef01234567",
     "PUBLIC_URL": "https://book.example.org",
 }
+
+CARRIERS = ("SMS_PROVIDERS", "WECHAT_KIND", *{name for names in config.NEEDED.values() for name in names})
 
 
 @pytest.fixture
 def environment(monkeypatch):
-    for name in (*SAFE, "PORT", "DEMO_SHOW_CODES", "DEMO_OUTBOX", "TRUSTED_PROXIES", "SMTP_URL"):
+    for name in (*SAFE, "PORT", "DEMO_SHOW_CODES", "DEMO_OUTBOX", "TRUSTED_PROXIES", "SMTP_URL", *CARRIERS):
         monkeypatch.delenv(name, raising=False)
 
     def put(**values):
@@ -62,6 +65,11 @@ def test_production_starts_with_everything_safe(environment):
         ("REDIS_URL", None),
         ("REDIS_URL", "memory://"),
         ("SMS_GATEWAY_URL", None),
+        ("SMS_GATEWAY_URL", "http://sms.example.org/send"),
+        ("SMS_GATEWAY_KEY", None),
+        ("SMS_GATEWAY_KEY", "guessable"),
+        ("SMS_PROVIDERS", "gateway,pigeon"),
+        ("WECHAT_KIND", "letter"),
         ("PUBLIC_URL", None),
         ("PUBLIC_URL", "http://book.example.org"),
         ("DEMO_SHOW_CODES", "1"),
@@ -115,6 +123,26 @@ def test_the_demo_keeps_its_secrets_in_a_file_only_the_owner_reads(environment, 
     kept = list((tmp_path / "instance").glob("*"))
     assert sorted(one.name for one in kept) == ["fields.key", "secret.key"]
     assert {stat.S_IMODE(one.stat().st_mode) for one in kept} == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("carrier", "providers"),
+    [("alibaba", "alibaba"), ("tencent", "gateway,tencent"), ("wechat", "gateway"), ("voice", "gateway")],
+)
+def test_half_a_carrier_is_refused(environment, carrier, providers):
+    needs = dict.fromkeys(config.NEEDED[carrier], "https://voice.example.org/0123456789")
+    for missing in config.NEEDED[carrier][1:]:
+        environment(**needs | {missing: None, "SMS_PROVIDERS": providers})
+        with pytest.raises(Refused, match=f"{missing} is missing"):
+            from_environment()
+    environment(**needs | {"SMS_PROVIDERS": providers})
+    assert providers.split(",") == from_environment().SMS_PROVIDERS
+
+
+def test_production_may_send_by_another_provider_alone(environment):
+    needs = dict.fromkeys(config.NEEDED["alibaba"], "given")
+    environment(**needs, SMS_GATEWAY_URL=None, SMS_PROVIDERS="alibaba")
+    from_environment()
 
 
 @pytest.mark.parametrize("kind", ["production", "demo"])

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from booking.notices.approved import approved
+from booking.notices.senders.alibaba import alibaba
 from booking.notices.senders.demo import demo_page
-from booking.notices.senders.gateway import sms_gateway
+from booking.notices.senders.gateway import sms_gateway, voice_gateway
 from booking.notices.senders.in_app import in_app
 from booking.notices.senders.mail import mail_server
 from booking.notices.senders.provider import Provider
+from booking.notices.senders.tencent import tencent
+from booking.notices.senders.webhook import webhook
+from booking.notices.senders.wechat import wechat
+
+SMS: dict[str, tuple[str, Callable[[Mapping[str, Any], ExitStack], Provider]]] = {
+    "gateway": ("SMS_GATEWAY_URL", sms_gateway),
+    "alibaba": ("ALIBABA_KEY_ID", lambda settings, until: alibaba(settings, approved(settings), until)),
+    "tencent": ("TENCENT_SECRET_ID", lambda settings, until: tencent(settings, approved(settings), until)),
+}
+"""Who can carry short messages: the setting that switches each on, and how it is made."""
 
 
 def providers(settings: Mapping[str, Any], open_until: ExitStack) -> dict[str, list[Provider]]:
@@ -19,12 +31,24 @@ def providers(settings: Mapping[str, Any], open_until: ExitStack) -> dict[str, l
     The demo's page stands in for a channel that no setting switches on. What providers keep open is closed with
     `open_until`.
     """
-    chosen: dict[str, list[Provider]] = {"app": [in_app()]}
-    if settings["SMS_GATEWAY_URL"]:
-        chosen["sms"] = [sms_gateway(settings, open_until)]
+    chosen: dict[str, list[Provider]] = {"app": [in_app()], "webhook": [webhook(settings, open_until)]}
+    for name in settings["SMS_PROVIDERS"]:
+        switch, made = SMS[name]
+        if settings[switch]:
+            chosen.setdefault("sms", []).append(made(settings, open_until))
     if settings["SMTP_URL"]:
         chosen["email"] = [mail_server(settings)]
+    if settings["WECHAT_APP_ID"]:
+        chosen["wechat"] = [wechat(settings, open_until)]
+    if settings["VOICE_GATEWAY_URL"]:
+        chosen["voice"] = [voice_gateway(settings, open_until)]
     if settings["DEMO"]:
         for channel in ("sms", "email"):
             chosen.setdefault(channel, [demo_page(channel, settings)])
     return chosen
+
+
+def optional_channels(settings: Mapping[str, Any]) -> list[str]:
+    """Return which of the channels that only some installations have are switched on here."""
+    switches = {"wechat": "WECHAT_APP_ID", "voice": "VOICE_GATEWAY_URL"}
+    return [channel for channel, switch in switches.items() if settings[switch]]

@@ -1,82 +1,133 @@
-"""SMS over a plain HTTP gateway, signed."""
+"""Short messages and voice calls over a plain HTTP gateway, signed (docs/gateway.md)."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
+from booking.clock import seconds_since
+from booking.notices.segments import segments_of
+from booking.notices.senders.provider import (
+    Outcome,
+    Outgoing,
+    Permanent,
+    Provider,
+    Sent,
+    Temporary,
+    where,
+)
+from booking.notices.senders.wire import (
+    REFUSED_FOR_GOOD,
+    client,
+    plain_id,
+    post,
+    refusal,
+    words,
+)
 
-from booking.notices.senders.provider import Outgoing, Permanent, Provider, Sent, Temporary, one_by_one
-
-REFUSED_FOR_GOOD = frozenset({400, 410, 413, 422})
-"""HTTP answers about this one letter. 401, 403, 404 and the like are about our settings, which somebody mends."""
-LONGEST_ANSWER = 64 * 1024
+AT_ONCE = 100
+LONGEST_WAIT = 24 * 3600.0
 
 
 def sms_gateway(settings: Mapping[str, Any], open_until: ExitStack) -> Provider:
-    """Return the way to a plain HTTP gateway.
+    """Return the way to `SMS_GATEWAY_URL`."""
+    return _gateway(
+        "gateway", "sms", settings["SMS_GATEWAY_URL"], settings["SMS_GATEWAY_KEY"], settings, open_until
+    )
 
-    POST of JSON {to, text, reference}, with `X-Signature: sha256=<hex>`, the HMAC of the body under `SMS_GATEWAY_KEY`,
-    and the reference again as `Idempotency-Key`. Any 2xx is acceptance; its `id`, if any, is kept.
+
+def voice_gateway(settings: Mapping[str, Any], open_until: ExitStack) -> Provider:
+    """Return the way to `VOICE_GATEWAY_URL`, which rings people up and reads the text to them."""
+    return _gateway(
+        "voice", "voice", settings["VOICE_GATEWAY_URL"], settings["VOICE_GATEWAY_KEY"], settings, open_until
+    )
+
+
+def _gateway(
+    name: str, kind: str, url: str, key: str, settings: Mapping[str, Any], open_until: ExitStack
+) -> Provider:
+    """POST a JSON list of {kind, to, text, reference}; the answer is a list of {reference, status, id, …}.
+
+    A letter is known to the gateway by its reference, which stays the same at every try.
     """
-    url, key = settings["SMS_GATEWAY_URL"], settings["SMS_GATEWAY_KEY"].encode()
-    client = open_until.enter_context(httpx.Client(timeout=settings["SEND_TIMEOUT_SECONDS"]))
+    by = client(settings, open_until)
 
-    def send(outgoing: Outgoing) -> Sent:
-        reference = outgoing.reference
-        body = json.dumps(
-            {"to": outgoing.address, "text": outgoing.letter.text, "reference": reference}, ensure_ascii=False
-        ).encode()
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            "Idempotency-Key": reference,
-            "X-Signature": "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest(),
-        }
+    def send(batch: list[Outgoing]) -> list[Outcome]:
         try:
-            with client.stream("POST", url, content=body, headers=headers) as answer:
-                if answer.is_success:
-                    return Sent("accepted", _provider_ref(answer))
-                status, wait = answer.status_code, _asked_to_wait(answer.headers)
-        except httpx.InvalidURL as problem:
-            raise Temporary("the gateway's address cannot be used") from problem
-        except httpx.HTTPError as problem:
-            raise Temporary(f"gateway: {type(problem).__name__}") from problem
-        if status in REFUSED_FOR_GOOD:
-            raise Permanent(f"gateway answered {status}")
-        raise Temporary(f"gateway answered {status}", wait)
+            return _send(batch)
+        except (Permanent, Temporary) as trouble:
+            return [trouble for _ in batch]
+        except Exception as problem:
+            return [Temporary(f"unforeseen: {where(problem)}", ambiguous=True) for _ in batch]
 
-    return Provider("gateway", "sms", at_once=20, per_second=0, send=one_by_one(send))
+    def _send(batch: list[Outgoing]) -> list[Outcome]:
+        letters = [
+            {"kind": kind, "to": one.address, "text": one.letter.text, "reference": one.reference}
+            for one in batch
+        ]
+        body = json.dumps(letters, ensure_ascii=False).encode()
+        answer = post(by, url, body, signed(key, body))
+        if answer.status in REFUSED_FOR_GOOD and len(batch) > 1:  # somebody in it, and not everybody
+            half = len(batch) // 2
+            return send(batch[:half]) + send(batch[half:])
+        if not answer.is_success:
+            raise refusal(answer)
+        return _outcomes(batch, answer.json(), kind)
 
-
-def _provider_ref(answer: httpx.Response) -> str:
-    """The gateway's id; an answer that is no JSON, or far too long, or cut off is acceptance all the same."""
-    text = b""
-    try:
-        for part in answer.iter_bytes():
-            text += part
-            if len(text) > LONGEST_ANSWER:
-                return ""
-        said = json.loads(text)
-    except (ValueError, RecursionError, httpx.HTTPError):
-        return ""
-    named = str(said.get("id") or "") if isinstance(said, dict) else ""
-    # what no database can keep must not undo the acceptance: the letter would go out again and again
-    return "".join(sign for sign in named if sign.isascii() and sign.isprintable())
+    return Provider(name, kind, at_once=AT_ONCE, per_second=0, send=send)
 
 
-def _asked_to_wait(headers: httpx.Headers) -> float:
-    """Seconds of Retry-After: a number, or a date read by the provider's own clock; 0 when it says nothing."""
-    asked = headers.get("Retry-After", "").strip()
-    if asked.isdecimal():
-        return float(asked)
-    try:
-        there, now = (parsedate_to_datetime(said) for said in (asked, headers.get("Date", "")))
-        return max(0.0, (there - now).total_seconds())
-    except (ValueError, TypeError):
-        return 0
+def signed(key: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a signed request: its time, a word used once, and the HMAC over both and the body.
+
+    Whoever overhears it can repeat it only within the minutes a gateway accepts, and not even then, as the word was used.
+    """
+    at, nonce = str(int(seconds_since(0))), secrets.token_hex(16)
+    mac = hmac.new(key.encode(), f"{at}.{nonce}.".encode() + body, hashlib.sha256)
+    return {
+        "Content-Type": "application/json; charset=utf-8",
+        "X-Timestamp": at,
+        "X-Nonce": nonce,
+        "X-Signature": f"sha256={mac.hexdigest()}",
+    }
+
+
+def _outcomes(batch: list[Outgoing], said: Any, kind: str) -> list[Outcome]:
+    """Read the answer of 2xx: a list with one result for each letter; one letter's result may come without the list."""
+    if isinstance(said, dict):
+        if "reference" not in said and (said.get("error") or said.get("code")):
+            return [Temporary(f"answered 200 with an error: {_why(said)}") for _ in batch]
+        said = [{"reference": batch[0].reference, **said}] if len(batch) == 1 else []
+    if not isinstance(said, list):
+        said = []
+    results = {one["reference"]: one for one in said if isinstance(one, dict) and "reference" in one}
+    return [_outcome(one, results.get(one.reference), kind) for one in batch]
+
+
+def _outcome(one: Outgoing, result: dict[str, Any] | None, kind: str) -> Outcome:
+    """Return what the gateway's result says of one letter; a missing one says nothing."""
+    if result is None:
+        return Temporary("the answer does not name the letter", ambiguous=True)
+    status = result.get("status") or ("later" if result.get("error") else "accepted")
+    if status in ("accepted", "delivered"):
+        counted = result.get("segments")
+        told = counted if isinstance(counted, int) and 0 < counted < 100 else segments_of(one.letter.text)
+        return Sent(str(status), plain_id(result.get("id")), told if kind == "sms" else 0)
+    if status == "refused":
+        return Permanent(f"refused: {_why(result)}")
+    if status == "later":
+        return Temporary(f"put off: {_why(result)}", wait=_seconds(result.get("wait")))
+    return Temporary(f"an unknown status: {words(status)}", ambiguous=True)
+
+
+def _why(said: dict[str, Any]) -> str:
+    return words(said.get("error") or said.get("message") or said.get("code")) or "no reason given"
+
+
+def _seconds(said: object) -> float:
+    return min(max(float(said), 0.0), LONGEST_WAIT) if isinstance(said, int | float) else 0.0
