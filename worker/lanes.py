@@ -36,9 +36,13 @@ PEEKED = 2048
 EXPRESS_THREADS = 2
 FIRST_IN_A_ROW = 3
 FIRST_WORDS_SECONDS = 15.0
-NEWEST_COUNTS, FORGOTTEN = 0.1, 0.8
-SLOWEST = 0.5
-"""Seconds between two turns; more than that is a database that stood still, not a pace."""
+LEARNING_SECONDS = 1.0
+"""So long a queue is only looked at: nobody is turned away by a pace that was read from its first moment."""
+ENOUGH, KEPT, LEFT_OUT = 16, 64, 2
+"""Turns before there is a pace, turns it is read from, and how many of the slowest say nothing: what is done for the first
+time in a process, or a database that stood still for a moment, is no pace."""
+SLOWEST = 2.0
+"""Seconds between two turns; no more is counted."""
 
 
 def lane_of(head: bytes) -> int:
@@ -60,7 +64,8 @@ _EXEMPT = tuple(one.encode() for one in gate.NEVER_SHED)
 class Lanes:
     """The waiting requests of one process. `most` is the room of each lane; `seconds`, how long one may have to wait.
 
-    How long that will be is reckoned from the pace of the last turns taken while others waited.
+    How long that will be is reckoned from the pace of the last turns of this queue, since somebody began to wait: what was
+    slow before, with other requests or in a process that had just started, says nothing about it.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
@@ -69,22 +74,31 @@ class Lanes:
         self.waiting: tuple[deque[Any], ...] = (deque(), deque(), deque())
         self.in_a_row = 0
         self.last = READ
-        self.pace = 0.0
-        self.taken_at = 0.0
+        self.since = self.taken_at = 0.0
+        self.gaps: deque[float] = deque(maxlen=KEPT)
 
     def put(self, lane: int, one: Any) -> bool:
         """Let one wait in its lane; False when there is no room, or its turn would come too late."""
+        now = time.monotonic()
         with self.lock:
             ahead = len(self.waiting[FIRST])
+            others = len(self.waiting[WRITE]) + len(self.waiting[READ])
+            if not ahead + others:
+                self.since, self.taken_at = now, 0.0
+                self.gaps.clear()
             if lane != FIRST:
-                ahead += len(self.waiting[WRITE]) + len(self.waiting[READ])
-            if len(self.waiting[lane]) >= self.most or ahead * self.pace > self.seconds:
+                ahead += others
+            if len(self.waiting[lane]) >= self.most or (ahead and ahead * self.pace(now) > self.seconds):
                 return False
-            if not ahead:
-                self.taken_at = 0.0  # nobody waits: what comes now says nothing about the pace of a rush,
-                self.pace *= FORGOTTEN  # and what was learned in the last one grows old
-            self.waiting[lane].append((time.monotonic(), one))
+            self.waiting[lane].append((now, one))
         return True
+
+    def pace(self, now: float) -> float:
+        """Return the seconds from one turn of this queue to the next, 0 while that is not known."""
+        if now - self.since < LEARNING_SECONDS or len(self.gaps) < ENOUGH:
+            return 0.0
+        counted = sorted(self.gaps)[:-LEFT_OUT]
+        return sum(counted) / len(counted)
 
     def take(self) -> Any:
         """Return the one whose turn it is. Call it as often as `put` said True."""
@@ -93,7 +107,7 @@ class Lanes:
             since, one = self._turn().popleft()
             if now - since <= self.seconds:  # a late one is only turned away, which takes no time
                 if self.taken_at:
-                    self.pace += (min(now - self.taken_at, SLOWEST) - self.pace) * NEWEST_COUNTS
+                    self.gaps.append(min(now - self.taken_at, SLOWEST))
                 self.taken_at = now
             return one
 

