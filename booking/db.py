@@ -141,6 +141,34 @@ class Tenant:
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=new_id)
 
 
+class _Columns(Sequence[tuple[Any, ...]]):
+    """The columns of a result, described when somebody asks: SQLAlchemy knows them from the last time."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+    def __len__(self) -> int:
+        width: int = self.found.nfields
+        return width
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        name = self.found.fname(at)
+        return (name.decode() if name else "", self.found.ftype(at), None, None, None, None, None)
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    """A cursor that describes its columns only when asked; psycopg makes an object of each, for every statement."""
+
+    @property
+    def description(self) -> Any:
+        found = self.pgresult
+        return _Columns(found) if found and found.nfields else None
+
+
 class _Connection(psycopg.Connection[Any]):
     """A connection that keeps its prepared statements over a rollback.
 
@@ -175,6 +203,7 @@ def _connect(dialect: Dialect, _record: Any, words: list[Any], settings: dict[st
         return None
     made = _Connection.connect(*words, **settings)
     made.prepare_threshold = 1
+    made.cursor_factory = _Cursor
     made.pgconn.exec_(
         b"SET join_collapse_limit = 4; SET random_page_cost = 1.1; SET max_parallel_workers_per_gather = 0"
     )

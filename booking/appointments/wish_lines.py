@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import Select, Uuid, and_, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from booking.appointments.wish_rules import Odds, about_the_same
+from booking.db import Instant
 from booking.directory.models import Practice
 from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import LIVING, Wish, covers, with_practice
@@ -20,21 +23,29 @@ def line_of_session(
     session: Session, hospital_id: int, session_id: uuid.UUID, *, before: Wish | None = None
 ) -> int:
     """Return how many live wishes name a session; with `before` only those ahead of that wish."""
+    asked: dict[str, Any] = {"hospital": hospital_id, "session": session_id}
+    if before is not None:
+        asked |= {"turn": before.turn_at, "wish": before.id}
+    return session.connection().execute(_line_query(before is not None), asked).scalar() or 0
+
+
+@cache
+def _line_query(ahead_of_one: bool) -> Select[*tuple[Any, ...]]:
     query = (
         select(func.count())
         .select_from(ClinicSession)
         .join(Practice, with_practice())
         .join(Wish, covers())
         .where(
-            ClinicSession.hospital_id == hospital_id,
-            ClinicSession.id == session_id,
+            ClinicSession.hospital_id == bindparam("hospital"),
+            ClinicSession.id == bindparam("session"),
             Wish.status.in_(LIVING),
         )
     )
-    if before is not None:
-        ahead = or_(Wish.turn_at < before.turn_at, and_(Wish.turn_at == before.turn_at, Wish.id < before.id))
-        query = query.where(ahead)
-    return session.scalar(query) or 0
+    if ahead_of_one:
+        turn, wish = bindparam("turn", type_=Instant()), bindparam("wish", type_=Uuid())
+        query = query.where(or_(Wish.turn_at < turn, and_(Wish.turn_at == turn, Wish.id < wish)))
+    return query
 
 
 def may_still_get(session: Session, wish: Wish, now: datetime) -> bool:

@@ -5,10 +5,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, func, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 
-from booking.db import db
+from booking.db import Instant, db
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.waves import SEALED
 
@@ -41,14 +52,24 @@ def next_waves(
 
 def slot_opens(hospital_id: int, slot_id: uuid.UUID, now: datetime) -> tuple[datetime, int] | None:
     """Return when the next numbers of a slot open by a later wave and how many, or None."""
-    row = db.session.execute(
+    asked = {"hospital": hospital_id, "slot": slot_id, "now": now}
+    row = db.session.connection().execute(_slot_opens_query(), asked).first()
+    return (row[0], row[1]) if row and row[0] else None
+
+
+@cache
+def _slot_opens_query() -> Select[*tuple[Any, ...]]:
+    return (
         select(Place.opens_at, func.count(Place.id))
-        .where(Place.hospital_id == hospital_id, Place.slot_id == slot_id, to_come(now))
+        .where(
+            Place.hospital_id == bindparam("hospital"),
+            Place.slot_id == bindparam("slot"),
+            to_come(bindparam("now", type_=Instant())),
+        )
         .group_by(Place.opens_at)
         .order_by(Place.opens_at)
-        .limit(1)
-    ).first()
-    return (row[0], row[1]) if row and row[0] else None
+        .limit(literal_column("1"))
+    )
 
 
 def coming_of(hospital_id: int, doctor_id: uuid.UUID, at: datetime, now: datetime) -> int:

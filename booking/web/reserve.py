@@ -10,7 +10,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from booking import clock, gate, wording
+from booking import clock, wording
 from booking.appointments import reserve as verbs
 from booking.appointments.draw_rules import DrawFirst
 from booking.appointments.models import Appointment
@@ -81,8 +81,9 @@ def hold() -> ResponseReturnValue:
             raise
         if isinstance(refusal, SlotFull):
             short.note(slot)
-            if gate.is_crowded(request.environ):
-                return short.page(slot, answer), refusal.status
+        in_short = short.instead_of(slot, refusal, answer)
+        if in_short is not None:
+            return in_short
         return day_page.lost(slot, refusal, answer), refusal.status
     return redirect(url_for("reserve.book", hold=ref(taken)), code=303)
 

@@ -1,5 +1,5 @@
-"""The short answers while many ask at once for what is not to be had: sold out, or not open yet. Each is drawn once a second
-and given to everybody with a token of their own.
+"""The short answers while many ask at once for what is not to be had: sold out, or not open yet. Each is drawn every
+other second and given to everybody with a token of their own.
 
 Only the database may say "yours", and it also says "full" (`appointments/full.py`); what is kept here is how that looks.
 """
@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from flask import g, render_template, request, session
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
+from flask_babel import LazyString, lazy_gettext
 from flask_babel import gettext as _
 from flask_wtf.csrf import generate_csrf
 
 from booking import clock, gate
 from booking.appointments.facts import slot_facts
 from booking.appointments.full import nothing_to_be_had
-from booking.appointments.rules import NotReleased, SlotFull
+from booking.appointments.rules import BookingClosed, NotReleased, SessionStopped, SlotFull
 from booking.db import db
+from booking.errors import Refusal
 from booking.refs import Key
 from booking.schedule.open_slots import nearest
 from booking.web import cards, picker
@@ -29,11 +31,17 @@ from booking.web.early import for_everybody, in_seconds, rest_line
 from booking.web.session import ACCOUNT, known_holder, now
 
 LATELY_SECONDS = 5.0
-DRAWN_SECONDS = 1.0
+DRAWN_SECONDS = 2.0
 KEPT_AT_MOST = 256
 _MARK = "token-of-this-browser"
 
-Look = tuple[bool, Key, int | None, bool, str]
+Look = tuple[type[Refusal], Key, int | None, bool, str]
+HEADINGS: dict[type[Refusal], LazyString] = {
+    SlotFull: lazy_gettext("这个时间刚被约走了"),
+    SessionStopped: lazy_gettext("这个班次停诊了"),
+    BookingClosed: lazy_gettext("这个时间已经停止预约"),
+}
+"""What is said alike to everybody, and so may be drawn once for all; `NotReleased` has a page of its own."""
 
 
 @dataclass
@@ -71,13 +79,21 @@ def answer(slot: Key, from_answer: int | None) -> ResponseReturnValue | None:
         return None
     note(slot)
     if seen.opens_in:
-        return page(slot, None, early=True), NotReleased.status, {"Retry-After": in_seconds(seen.opens_in)}
-    return page(slot, from_answer), SlotFull.status
+        return page(slot, NotReleased), NotReleased.status, {"Retry-After": in_seconds(seen.opens_in)}
+    return page(slot, SlotFull, from_answer), SlotFull.status
 
 
-def page(slot: Key, from_answer: int | None, *, early: bool = False) -> str:
-    """Return the page that says so, with the nearest times at most two seconds old and this browser's own token."""
-    look = (early, slot, from_answer, ACCOUNT in session, request.cookies.get("show", ""))
+def instead_of(slot: Key, refusal: Refusal, from_answer: int | None) -> ResponseReturnValue | None:
+    """Return the short answer for what the verb refused, in a crowd; None when the whole page is to be drawn."""
+    kind = type(refusal)
+    if kind not in HEADINGS or not gate.is_crowded(request.environ):
+        return None
+    return page(slot, kind, from_answer), refusal.status
+
+
+def page(slot: Key, kind: type[Refusal], from_answer: int | None = None) -> str:
+    """Return the page that says so, with the nearest times at most four seconds old and this browser's own token."""
+    look = (kind, slot, from_answer, ACCOUNT in session, request.cookies.get("show", ""))
     drawn = _drawn.get(look)
     age = time.monotonic() - drawn.at if drawn else 2 * DRAWN_SECONDS
     # one of many draws anew; the others take what is there while it is not too old
@@ -114,13 +130,13 @@ def _newest(look: Look) -> _Drawn:
 
 
 def _draw(look: Look) -> str:
-    early, slot, from_answer, signed_in, _show = look
+    kind, slot, from_answer, signed_in, _show = look
     facts = slot_facts(db.session(), *slot)
-    if early:
+    if kind is NotReleased:
         return for_everybody(facts, signed_in)
     zone = facts.clinic.zone
     times = nearest(slot[0], now(), around=facts.slot.starts_at, doctor_id=facts.doctor.id)
-    said = SlotFull(time=f"{facts.slot.starts_local:%H:%M}")
+    said = kind(time=f"{facts.slot.starts_local:%H:%M}")
     day = cards.address(facts.doctor.slug, facts.clinic.local_date)
     links = [{"text": _("看%(name)s医生的全部时间", name=facts.doctor.name), "url": day}]
     return render_template(
@@ -128,9 +144,9 @@ def _draw(look: Look) -> str:
         me=signed_in,
         error={
             "code": "",
-            "heading": _("这个时间刚被约走了"),
+            "heading": HEADINGS[kind],
             "text": said.text,
-            "retry": rest_line(facts),
+            "retry": rest_line(facts) if kind is SlotFull else "",
         },
         near=picker.near(times, clock.local(now(), zone).date()),
         answer=from_answer,

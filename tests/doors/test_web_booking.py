@@ -13,6 +13,7 @@ from booking.appointments.cancel import cancel
 from booking.appointments.models import Appointment
 from booking.appointments.stop import reopen_session, stop_session
 from booking.db import db
+from booking.gate import CROWD
 from booking.notices.service import send_due
 from booking.refs import ref
 from booking.schedule.models import Place
@@ -465,3 +466,23 @@ def test_a_slot_that_was_full_a_moment_ago_is_answered_shortly_until_it_is_free_
     with app.app_context():
         cancel(clinic.id, row.id, actor=Actor("account", str(other.id), account_id=other.id))
     assert patient_visitor.post("/hold", slot=slot).status_code == 303
+
+
+def test_in_a_crowd_nobody_is_drawn_a_whole_page_for_a_refusal(app, clinic, session, visitor):
+    with app.app_context():
+        opened = factory.open_session(clinic, part="夜间", places=1)
+        factory.booked(clinic, opened, factory.person())
+        stopped = factory.open_session(clinic, part="下午", status="stopped")
+    said = [(slot_ref(opened), 409, "这个时间刚被约走了"), (slot_ref(stopped), 410, "这个班次停诊了")]
+    alone = [len(visitor.post("/hold", slot=slot).text) for slot, _status, _heading in said]
+    app.wsgi_app.inside = CROWD
+    try:
+        answers = [visitor.post("/hold", slot=slot) for slot, _status, _heading in said]
+        held = visitor.post("/hold", slot=slot_ref(session))
+    finally:
+        app.wsgi_app.inside = 0
+    for answer, (_slot, status, heading), whole in zip(answers, said, alone, strict=True):
+        assert answer.status_code == status and f"<h1>{heading}</h1>" in answer.text
+        assert 'name="slot"' in answer.text, "the nearest times are there"
+        assert len(answer.text) < whole
+    assert held.status_code == 303, "a crowd keeps nobody from a place that is there"
