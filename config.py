@@ -119,6 +119,7 @@ class Settings:
         self.MAIL_FROM = env.str("MAIL_FROM", "noreply@example.org")
         self.SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", "")
         self.SMS_GATEWAY_KEY = env.str("SMS_GATEWAY_KEY", "")
+        self.SMS_REPLIES = env.bool("SMS_REPLIES", False)
         # what providers call back with: the key they sign with, or the secret in their address; empty: closed
         self.SMS_CALLBACK_KEY = env.str("SMS_CALLBACK_KEY", "")
         self.ALIBABA_CALLBACK_SECRET = env.str("ALIBABA_CALLBACK_SECRET", "")

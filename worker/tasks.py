@@ -9,7 +9,7 @@ from celery import current_task, shared_task
 
 from booking import outbox, periodic
 from booking.appointments import draw, expire, keys, no_show, offers, wish_ends
-from booking.notices import receipts
+from booking.notices import receipts, replies
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -29,6 +29,7 @@ SCHEDULE = {
     "draws": _every(2, "draw_due"),
     "offers": _every(5, "offer_places"),
     "wishes": _every(60, "end_wishes"),
+    "replies": _every(30, "answer_replies"),
     "session states": _every(60, "advance_sessions"),
     "no-shows": _every(300, "mark_no_shows"),
     "coming sessions": _every(900, "generate_ahead"),
@@ -67,6 +68,12 @@ def end_wishes() -> None:
 
 
 @shared_task
+def answer_replies() -> None:
+    """Act on short messages that came in and were left over; each is acted on once, by any number of workers."""
+    replies.answer_replies()
+
+
+@shared_task
 def advance_sessions() -> None:
     """Move sessions along their states; once per minute with any number of beats."""
     if periodic.claim_run("advance_sessions", timedelta(minutes=1)):
@@ -99,3 +106,4 @@ def remove_old() -> None:
         wish_ends.remove_old_wishes()
         notices.remove_old()
         receipts.remove_old()
+        replies.remove_old()

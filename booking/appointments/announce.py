@@ -31,8 +31,11 @@ TOLD_AS = {
     "stop": "stopped",
     "no_show": "no_show",
     "excuse": "excused",
+    "confirm_coming": "coming",
 }
 """Which letter tells of an event: the verb of its row, and the kind that was put in the same transaction."""
+UNTOLD = ("coming",)
+"""Changes that people need no letter of their own about: the reminders go on under the new version."""
 ALWAYS_FOR = timedelta(days=1)
 """Cancellations and stops are worth telling for at least this long, also when the visit's time has passed."""
 
@@ -137,7 +140,7 @@ def letters_of(
 
     stands = row.status == "booked"
     expires = row.starts_at if stands else max(row.starts_at, due_at + ALWAYS_FOR)
-    for way in ways:
+    for way in ways if kind not in UNTOLD else ():
         add(kind, due_at, expires, way)
     if stands and row.remind:
         steps = plan(

@@ -44,6 +44,7 @@ class DayLine:
     queue_number: int | None
     arrived_at: datetime | None
     arrived_late: bool
+    coming: bool
     zone: str
 
 
@@ -122,6 +123,7 @@ def _day_line(row: Appointment, room: str, patient: Patient, phones: list[str], 
         row.queue_number,
         row.arrived_at,
         row.arrived_late,
+        row.coming_at is not None,
         row.zone,
     )
 

@@ -121,6 +121,7 @@ def _move(
             )
         values = facts.columns() | {"place_id": new_place, "holds_place_id": new_place}
         values["policy_version"] = policy.version
+        values["coming_at"] = None  # that was said of the other time
         if fresh_code:
             values["visit_code"] = new_visit_code()
         told = {"from": old}

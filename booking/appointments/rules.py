@@ -104,6 +104,10 @@ class AlreadyStarted(Refusal):
     message = "就诊时间已经开始，不能在网上取消或改约，请联系医院。"
 
 
+class TooLateToSay(Refusal):
+    message = "就诊时间已经到了，不用再确认，直接到分诊台报到。"
+
+
 class MoveTooLate(Refusal):
     message = "已过改约时间（%(deadline)s）。你可以取消后重新预约，或打电话给医院。"
 

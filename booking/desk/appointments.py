@@ -38,6 +38,7 @@ VERBS = {
     "cancel": _l("取消"),
     "move": _l("改约"),
     "check_in": _l("报到"),
+    "confirm_coming": _l("确认会来"),
     "stop": _l("停诊取消"),
     "expire": _l("保留到期"),
     "extend": _l("延长保留"),

@@ -227,6 +227,8 @@ def _with(address: str, name: str, value: str) -> str:
 
 def _row(line: DayLine, on: date, at: House) -> dict[str, Any]:
     label, tone = labels.APPOINTMENT[line.status]
+    if line.status == "booked" and line.coming:
+        label = _("已确认来")
     arrived = wording.clock(at.wall(line.arrived_at)) if line.arrived_at else ""
     open_to_check_in = line.status == "booked" and on == at.today and can("check_in")
     return {

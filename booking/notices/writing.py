@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
+
+from sqlalchemy.orm import Session
 
 from booking.appointments.queries import AppointmentView, appointment
 from booking.appointments.wish_queries import wish
@@ -10,6 +13,7 @@ from booking.clock import db_now
 from booking.db import db
 from booking.notices import draw_letters, letters
 from booking.notices.hospital_letters import hospital_letter
+from booking.notices.reply_letters import reply_letter
 from booking.notices.senders.provider import Rendered
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from booking.outbox import Message
@@ -18,7 +22,7 @@ from booking.vault import short_code
 
 WANTED = """
 message.channel = 'webhook' OR CASE message.kind
-  WHEN 'draw_entered' THEN TRUE WHEN 'draw_lost' THEN TRUE WHEN 'draw_off' THEN TRUE
+  WHEN 'reply' THEN TRUE WHEN 'draw_entered' THEN TRUE WHEN 'draw_lost' THEN TRUE WHEN 'draw_off' THEN TRUE
   WHEN 'code' THEN EXISTS (
     SELECT 1 FROM one_time_code c WHERE c.id = message.code_id AND c.ended_at IS NULL)
   WHEN 'wish_joined' THEN EXISTS (
@@ -80,6 +84,8 @@ def write(message: Message) -> tuple[str, Rendered]:
         if code is None or code.ended_at is not None or code.expires_at <= db_now(session):
             raise NotWanted("the code has ended")
         return code.phone, letters.code_letter(short_code(code.salt))
+    if message.kind == "reply":
+        return _to_phone(message, session), _answer(message)
     if message.kind in draw_letters.ABOUT_A_DRAW:
         about_draw = draw_letters.draw_letter(message, db_now(session))
         if about_draw is None:
@@ -105,6 +111,24 @@ def _to_hospital(message: Message, now: datetime) -> tuple[str, Rendered]:
     if view is None:
         raise NotWanted("the appointment is no longer known")
     return str(message.hospital_id), hospital_letter(message.kind, view, now=now)
+
+
+def _answer(message: Message) -> Rendered:
+    """Return what a reply is answered, with the visit it was about as it stands now."""
+    facts = message.facts
+    about = uuid.UUID(facts["appointment"]) if facts["appointment"] else None
+    view = appointment(message.hospital_id, about) if about else None
+    return reply_letter(facts["word"], facts["reason"], view)
+
+
+def _to_phone(message: Message, session: Session) -> str:
+    """Return the phone that wrote to us, as it is now. Raises NoWay."""
+    return _address_of(
+        message,
+        session.get(Account, message.account_id)
+        if message.recipient == "account"
+        else session.get(Patient, message.patient_id),
+    )
 
 
 def _prepare_wish(message: Message, now: datetime) -> tuple[str, Rendered]:

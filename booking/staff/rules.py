@@ -19,6 +19,7 @@ MAY: dict[str, frozenset[str]] = {
             "confirm",
             "cancel",
             "move",
+            "confirm_coming",
             "read_appointment",
             "appeal",
             "enter_draw",
@@ -28,7 +29,7 @@ MAY: dict[str, frozenset[str]] = {
             "decline_offer",
         }
     ),
-    "code": frozenset({"cancel", "read_appointment", "appeal"}),
+    "code": frozenset({"cancel", "confirm_coming", "read_appointment", "appeal"}),
     # staff of one hospital
     "scheduler": frozenset(
         {

@@ -1,4 +1,4 @@
-"""Where providers call back: receipts of letters. For machines alone: no session, no page, no forgery token."""
+"""Where providers call back: receipts of letters, and what people write back. For machines alone: no session, no token."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from booking.db import db
 from booking.notices import callbacks
 from booking.notices.callbacks import NotReadable
 from booking.notices.receipts import record_receipts
+from booking.notices.replies import answer_replies, keep_replies
 
 blueprint = Blueprint("receipts", __name__)
 
@@ -28,6 +29,20 @@ def record(provider: str, secret: str = "") -> ResponseReturnValue:
         return {"kept": taken.kept, "repeated": taken.repeated, "unknown": taken.unknown}
 
     return _taken_from(provider, secret, keep)
+
+
+@blueprint.post("/replies/<provider>")
+@blueprint.post("/replies/<provider>/<secret>")
+def answer(provider: str, secret: str = "") -> ResponseReturnValue:
+    """Keep what people wrote back, then act on it; what cannot be acted on now is kept, and a worker goes on with it."""
+
+    def keep(body: bytes) -> dict[str, Any]:
+        new = keep_replies(provider, callbacks.words(provider, body))
+        if new:
+            answer_replies()
+        return {"kept": new}
+
+    return _taken_from(provider if current_app.config["SMS_REPLIES"] else "", secret, keep)
 
 
 def _taken_from(provider: str, secret: str, take: Callable[[bytes], dict[str, Any]]) -> ResponseReturnValue:

@@ -49,6 +49,7 @@ MATRIX: dict[str, str] = {
     "health.ready": "machine",
     "health.robots": "machine",
     "metrics.metrics": "machine",
+    "receipts.answer": "machine",
     "receipts.record": "machine",
     "static": "anyone",
     # the patient pages; a hold belongs to the browser that took it, a visit also opens to its visit code (30 minutes)

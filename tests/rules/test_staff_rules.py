@@ -44,18 +44,19 @@ VERBS = [
     "decline_offer",
     "offer_places",
     "end_wishes",
+    "confirm_coming",
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx.............................",
-    "account": "xxxxxxx............x.x....xxxx..",
-    "code": "....x.x............x............",
-    "scheduler": ".......xxxxxxxx.................",
-    "desk": "....xxxxx......xxxx....xxx......",
-    "doctor": "........x.......................",
-    "admin": "....xxxxxxxxxxxxxxx....xxx......",
-    "system": ".........xxxxxx.....x.x.......xx",
-    "nobody": "................................",
+    "browser": "xxx..............................",
+    "account": "xxxxxxx............x.x....xxxx..x",
+    "code": "....x.x............x............x",
+    "scheduler": ".......xxxxxxxx..................",
+    "desk": "....xxxxx......xxxx....xxx.......",
+    "doctor": "........x........................",
+    "admin": "....xxxxxxxxxxxxxxx....xxx.......",
+    "system": ".........xxxxxx.....x.x.......xx.",
+    "nobody": ".................................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 

@@ -1,0 +1,28 @@
+"""Somebody wants no reminders on a phone (退订): what they wrote back is their word, like the switch on the settings page."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from booking.db import retried, transaction
+from booking.people.models import Account, Patient
+
+
+@retried
+def stop_reminders(phone_hash: str) -> bool:
+    """Switch short reminders off for whoever has this phone, as an account and as a patient; cancellations and stops still go.
+
+    Returns whether anybody has it. A repeat changes nothing.
+    """
+    with transaction() as session:
+        account = session.scalar(select(Account).where(Account.phone_hash == phone_hash).with_for_update())
+        if account is not None and "sms" not in account.quiet_channels:
+            account.quiet_channels = [*account.quiet_channels, "sms"]
+        patients = session.scalars(
+            update(Patient)
+            .where(Patient.phone_hash == phone_hash)
+            .values(reminders_on=False)
+            .returning(Patient.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        return account is not None or bool(patients)
