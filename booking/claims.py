@@ -1,173 +1,170 @@
-"""Taking letters that are due, and what became of them: lease, fence, order; nothing here knows what a letter says."""
+"""Taking letters that are due: lease, fence, order; nothing here knows what a letter says (`settling`: what became of them).
+
+Whole batches at a time and as plain rows: a backlog of a hundred thousand letters is a matter of minutes, and each
+statement less is time for the bookings beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, not_, select, text, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    case,
+    exists,
+    literal_column,
+    not_,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
 
 from booking.clock import db_now
-from booking.db import transaction
+from booking.db import constant, core, transaction
 from booking.outbox import LIVE, Message
 
 LEASE = timedelta(seconds=60)
+BATCH = 100
+
+_MESSAGE = core(Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A letter that one worker has for the time of a lease, as its row was when it was taken."""
+
+    hospital_id: int
+    id: uuid.UUID
+    kind: str
+    channel: str
+    recipient: str
+    account_id: int | None
+    patient_id: int | None
+    code_id: int | None
+    appointment_id: uuid.UUID | None
+    wish_id: uuid.UUID | None
+    version: int
+    facts: dict[str, Any]
+    created_at: datetime
+    due_at: datetime
+    expires_at: datetime
+    attempts: int
+    fence: int
+
+
+_COLUMNS = [_MESSAGE.c[name] for name in Claimed.__dataclass_fields__]
 
 
 def due_channels(session: Session, now: datetime) -> list[tuple[int, str]]:
     """Return the (owner, channel) pairs that have something due, PLATFORM among them; a plain read without locks."""
     due = (
-        select(Message.hospital_id, Message.channel)
-        .where(Message.status.in_(LIVE), Message.next_at <= now)
+        select(_MESSAGE.c.hospital_id, _MESSAGE.c.channel)
+        .where(_is_live(), _MESSAGE.c.next_at <= now)
         .distinct()
-        .order_by(Message.hospital_id)
+        .order_by(_MESSAGE.c.hospital_id)
     )
     return [(hospital_id, channel) for hospital_id, channel in session.execute(due)]
 
 
-def claim_due(hospital_id: int, channel: str, worker: str, limit: int, *, wanted: str) -> list[Message]:
+def claim_due(
+    hospital_id: int, channel: str, worker: str, limit: int, *, wanted: str, newest_first: bool = False
+) -> list[Claimed]:
     """Take up to `limit` due letters of one hospital and channel for `LEASE`; return them, the longest due first.
 
     `wanted` is SQL over `message`, true while the letter should still go out; it is evaluated by the statement that
     claims, so a letter about a visit cancelled before the claim ends as `superseded` and is not returned. A letter
     waits while an older version about the same visit is being sent over the same channel. A letter whose worker
-    died is claimable again when its lease ends. Useless ones end as `expired`. An empty list means: nothing is left
-    to do here now.
+    died is claimable again when its lease ends; as nobody knows how far that worker came, its try counts as ambiguous.
+    Useless ones end as `expired`. `newest_first` looks at those that have become due last, so that what somebody waits
+    for does not stand behind a long row of reminders. An empty list means: nothing is left to do here now.
     """
     while True:
         with transaction() as session:
-            looked_at, claimed = _claim_batch(session, hospital_id, channel, worker, limit, wanted)
+            looked_at, claimed = _claim_batch(
+                session, hospital_id, channel, worker, limit, wanted, newest_first
+            )
         if claimed or not looked_at:
             return claimed
 
 
 def _claim_batch(
-    session: Session, hospital_id: int, channel: str, worker: str, limit: int, wanted: str
-) -> tuple[int, list[Message]]:
+    session: Session,
+    hospital_id: int,
+    channel: str,
+    worker: str,
+    limit: int,
+    wanted: str,
+    newest_first: bool = False,
+) -> tuple[int, list[Claimed]]:
     """Look at one batch in the caller's transaction; return how many were looked at, and the claimed ones.
 
-    The rows are locked first and judged by later statements, each with a fresh view of what others committed
-    meanwhile. Rows another worker has locked are skipped (SQLite has one writer at a time and needs no lock).
+    One statement locks, judges and takes. Rows another worker has locked are skipped (SQLite has one writer at a time
+    and needs no lock); a row that was changed meanwhile is judged as it is now.
     """
     now = db_now(session)
-    due = (Message.status.in_(LIVE), Message.next_at <= now)
-    ahead = _older_is_being_sent(now)
-    chosen = session.scalars(
-        select(Message.id)
-        .where(
-            Message.hospital_id == hospital_id,
-            Message.channel == channel,
-            *due,
-            not_(ahead),
+    until = now + LEASE
+    at = _MESSAGE.c.next_at
+    looked = (
+        select(
+            _MESSAGE.c.id,
+            (_MESSAGE.c.expires_at < now).label("late"),
+            literal_column(f"({wanted}) IS TRUE", Boolean()).label("wanted"),
         )
-        .order_by(Message.next_at)
+        .where(
+            _MESSAGE.c.hospital_id == hospital_id,
+            _MESSAGE.c.channel == channel,
+            _is_live(),
+            at <= now,
+            not_(_older_is_being_sent(now)),
+        )
+        .order_by(at.desc() if newest_first else at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    ).all()
-    if not chosen:
-        return 0, []
-    claimed = session.scalars(
-        update(Message)
-        .where(
-            Message.hospital_id == hospital_id,
-            Message.id.in_(chosen),
-            *due,
-            Message.expires_at >= now,
-            not_(ahead),
-            text(f"({wanted}) IS TRUE"),
-        )
+        .cte("looked")
+    )
+    taken = looked.c.wanted & not_(looked.c.late)
+    judged = (
+        update(_MESSAGE)
+        .where(_MESSAGE.c.hospital_id == hospital_id, _MESSAGE.c.id == looked.c.id)
         .values(
-            status="sending",
-            worker=worker[:80],
-            attempts=Message.attempts + 1,
-            fence=Message.fence + 1,
-            lease_until=now + LEASE,
-            next_at=now + LEASE,
+            status=case(
+                (looked.c.late, constant("expired")),
+                (looked.c.wanted, constant("sending")),
+                else_=constant("superseded"),
+            ),
+            worker=case((taken, worker[:80]), else_=_MESSAGE.c.worker),
+            attempts=_MESSAGE.c.attempts + case((taken, 1), else_=0),
+            fence=_MESSAGE.c.fence + case((taken, 1), else_=0),
+            ambiguous=_MESSAGE.c.ambiguous + case((_MESSAGE.c.status == constant("sending"), 1), else_=0),
+            lease_until=case((taken, until), else_=null()),
+            next_at=case((taken, until), else_=now),
         )
-        .returning(Message)
-        .execution_options(synchronize_session=False)
-    ).all()
-    rest = set(chosen) - {message.id for message in claimed}
-    if rest:
-        left = (Message.hospital_id == hospital_id, Message.id.in_(rest), Message.status.in_(LIVE))
-        for status, why in (
-            ("expired", Message.expires_at < now),
-            ("superseded", and_(text(f"({wanted}) IS NOT TRUE"), not_(ahead))),
-        ):
-            session.execute(
-                update(Message)
-                .where(*left, why)
-                .values(status=status, lease_until=None)
-                .execution_options(synchronize_session=False)
-            )
-    return len(chosen), sorted(claimed, key=lambda message: (message.due_at, message.version))
+        .returning(*_COLUMNS, _MESSAGE.c.status)
+    )
+    rows = session.connection().execute(judged).all()
+    claimed = [Claimed(*row[:-1]) for row in rows if row[-1] == "sending"]
+    return len(rows), sorted(claimed, key=attrgetter("due_at", "version"))
+
+
+def _is_live() -> ColumnElement[bool]:
+    """Waiting or being sent, in the very words of the index over what is due."""
+    return _MESSAGE.c.status.in_([constant(status) for status in LIVE])
 
 
 def _older_is_being_sent(now: datetime) -> ColumnElement[bool]:
     """An older letter about the same visit is on its way over the same channel: the newer must not overtake it."""
-    older = aliased(Message)
+    older = _MESSAGE.alias("older")
     return exists().where(
-        older.hospital_id == Message.hospital_id,
-        older.appointment_id == Message.appointment_id,
-        older.channel == Message.channel,
-        older.version < Message.version,
-        older.status == "sending",
-        older.lease_until > now,
+        older.c.hospital_id == _MESSAGE.c.hospital_id,
+        older.c.appointment_id == _MESSAGE.c.appointment_id,
+        older.c.channel == _MESSAGE.c.channel,
+        older.c.version < _MESSAGE.c.version,
+        older.c.status == constant("sending"),
+        older.c.lease_until > now,
     )
-
-
-def give_back(messages: Iterable[Message]) -> None:
-    """Return claimed letters that were not tried, at once due again; those whose lease went to another stay there."""
-    with transaction() as session:
-        for message in messages:
-            session.execute(
-                update(Message)
-                .where(*_still_ours(message))
-                .values(
-                    status="waiting",
-                    lease_until=None,
-                    next_at=db_now(session),
-                    attempts=Message.attempts - 1,
-                )
-            )
-
-
-def _still_ours(message: Message) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Message.hospital_id == message.hospital_id,
-        Message.id == message.id,
-        Message.status == "sending",
-        Message.fence == message.fence,
-    )
-
-
-def settle(
-    message: Message,
-    status: str,
-    *,
-    error: str = "",
-    provider_ref: str = "",
-    retry_at: datetime | None = None,
-    subject: str | None = None,
-    body: str | None = None,
-) -> bool:
-    """Record how a claimed letter ended, or when it is tried again (`status` waiting with `retry_at`).
-
-    Compare-and-swap on the fence: returns False and changes nothing when the lease was lost to another claim.
-    """
-    with transaction() as session:
-        now = db_now(session)
-        values: dict[str, Any] = {"status": status, "lease_until": None, "last_error": error[:500]}
-        if retry_at is not None:
-            values["next_at"] = retry_at
-        if status in ("delivered", "accepted"):
-            values |= {"sent_at": now, "provider_ref": provider_ref[:120], "subject": subject, "body": body}
-        done = session.execute(
-            update(Message)
-            .where(*_still_ours(message))
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
-        return getattr(done, "rowcount", 0) == 1

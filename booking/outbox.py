@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     CheckConstraint,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     and_,
+    case,
     delete,
     false,
     insert,
@@ -316,12 +317,27 @@ def supersede(
                 and_(Message.status == "sending", Message.lease_until <= (now or db_now(session))),
             ),
         )
-        .values(status="superseded", lease_until=None)
+        .values(
+            status="superseded",
+            lease_until=None,
+            # nobody knows how far the worker came whose lease ran out
+            ambiguous=Message.ambiguous + case((Message.status == "sending", 1), else_=0),
+        )
     )
     return int(getattr(done, "rowcount", 0))
 
 
-def reference(message: Message) -> str:
+class Named(Protocol):
+    """Anything that has a letter's key."""
+
+    @property
+    def hospital_id(self) -> int: ...
+
+    @property
+    def id(self) -> uuid.UUID: ...
+
+
+def reference(message: Named) -> str:
     """Return the name a letter goes by outside: the same at every try, and enough to find its row again."""
     return f"{message.hospital_id}-{message.id.hex}"
 

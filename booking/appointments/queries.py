@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -284,6 +285,24 @@ def appointment(
     """Return one appointment as it stands at `now` (default: the database's present), or None."""
     found = _views(_one_query(), now, {"hospital": hospital_id, "appointment": appointment_id})
     return found[0] if found else None
+
+
+@cache
+def _many_query() -> Select[*tuple[Any, ...]]:
+    return _whole().where(
+        Appointment.hospital_id == bindparam("hospital"),
+        Appointment.id.in_(bindparam("appointments", expanding=True)),
+    )
+
+
+def appointments(
+    hospital_id: int, ids: Iterable[uuid.UUID], now: datetime
+) -> dict[uuid.UUID, AppointmentView]:
+    """Return those of one hospital's appointments that there are, as they stand at `now`, by id. One query."""
+    asked = {"hospital": hospital_id, "appointments": sorted(set(ids))}
+    if not asked["appointments"]:
+        return {}
+    return {view.id: view for view in _views(_many_query(), now, asked)}
 
 
 TABS: dict[str, tuple[str, ...]] = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterable
+
 from flask_babel import gettext as _
 from sqlalchemy import or_, select
 
@@ -37,6 +40,24 @@ def is_sensitive(view: AppointmentView | WishView) -> bool:
         )
     )
     return found is not None
+
+
+def sensitive_among(views: Iterable[AppointmentView]) -> set[uuid.UUID]:
+    """Return the ids of those of one hospital's appointments for which `is_sensitive`; one query for all."""
+    seen = list(views)
+    if not seen:
+        return set()
+    found = db.session.scalars(
+        select(Department.id)
+        .outerjoin(Specialty, Specialty.id == Department.specialty_id)
+        .where(
+            Department.hospital_id == seen[0].hospital_id,
+            Department.id.in_({view.department_id for view in seen}),
+            or_(Department.sensitive, Specialty.sensitive),
+        )
+    )
+    departments = set(found)
+    return {view.id for view in seen if view.sensitive or view.department_id in departments}
 
 
 def department(view: AppointmentView, sensitive: bool) -> str:

@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 
 from booking import wording
 from booking.appointments.draw_queries import DrawView, EntryView, draw_view, entry_view
+from booking.claims import Claimed
 from booking.clock import local
 from booking.db import db
 from booking.errors import NotFound
@@ -18,13 +19,12 @@ from booking.notices import discretion
 from booking.notices.filling import fill, lines_of
 from booking.notices.senders.provider import Rendered
 from booking.notices.short_text import short_message
-from booking.outbox import Message
 from booking.people.models import Account
 
 ABOUT_A_DRAW = ("draw_entered", "draw_lost", "draw_off")
 
 
-def draw_letter(message: Message, now: datetime) -> tuple[str, Rendered] | None:
+def draw_letter(message: Claimed, now: datetime) -> tuple[str, Rendered] | None:
     """Return address and text of a letter about a draw, from the newest rows; None when there is nobody to tell.
 
     Names the doctor and the day, never the department, and of the patient only the family name.

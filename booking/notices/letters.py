@@ -45,13 +45,16 @@ def visit_letter(
     *,
     now: datetime,
     address: str = "",
+    sensitive: bool | None = None,
 ) -> Rendered:
     """Return the letter of `kind` (one of ABOUT_A_VISIT) about an appointment, shaped for its channel.
 
     `view` is the AppointmentView as it is now; `facts` are what the verb wrote down (a reason, the old time).
-    `address` is the e-mail address, which a calendar invitation must name.
+    `address` is the e-mail address, which a calendar invitation must name; `sensitive`, whether the department stays
+    unnamed (None: ask).
     """
-    words = _words(view, facts, now)
+    hidden = discretion.is_sensitive(view) if sensitive is None else sensitive
+    words = _words(view, facts, now, hidden)
     subject = _subject(kind, words)
     if channel == "sms":
         return short_message(subject, kind, words)
@@ -75,10 +78,9 @@ def visit_letter(
     )
 
 
-def _words(view: AppointmentView, facts: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _words(view: AppointmentView, facts: dict[str, Any], now: datetime, sensitive: bool) -> dict[str, Any]:
     """The places of the sentences: dates in the hospital's wall time, names as far as a letter may name them."""
     here = local(now, view.zone)
-    sensitive = discretion.is_sensitive(view)
     deadline, old = local(view.cancel_deadline, view.zone), _time_before(facts)
     near = {0: _("今天"), 1: _("明天")}.get((view.visit_date - here.date()).days, "")
     place = view.hospital if view.campus in view.hospital else f"{view.hospital}{view.campus}"

@@ -1,9 +1,11 @@
-"""Sending what is due: claim, look again, write, send with no database connection held, settle."""
+"""Sending what is due: claim a batch, write it, send it with no database connection held, settle it."""
 
 from __future__ import annotations
 
 import logging
-import random
+import time
+import uuid
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,63 +14,69 @@ from time import monotonic
 from flask import current_app
 from flask_babel import force_locale
 from sqlalchemy import delete, update
+from sqlalchemy.exc import OperationalError
 
-from booking.claims import LEASE, claim_due, due_channels, give_back, settle
+from booking.claims import BATCH, Claimed, claim_due, due_channels
 from booking.clock import db_now
 from booking.db import db, transaction
+from booking.notices import pace
+from booking.notices.carriers import State, admit, states
+from booking.notices.handing import Heart, Ready, hand_over
 from booking.notices.models import DemoLetter
-from booking.notices.rules import next_try
+from booking.notices.outcomes import became, unwritten
 from booking.notices.senders.choose import providers
-from booking.notices.senders.provider import Outgoing, Permanent, Provider, Temporary, where
-from booking.notices.writing import WANTED, NotWanted, NoWay, write
-from booking.outbox import Message, reference
+from booking.notices.senders.provider import Provider, Temporary, where
+from booking.notices.writing import WANTED, Written, write
+from booking.outbox import Message
+from booking.settling import SENT, Ended, settle
 
 log = logging.getLogger(__name__)
 
 CHANNELS = ("app", "sms", "voice", "wechat", "webhook", "email")
+"""Their order when all are due at once; others come after them."""
 BUDGET_SECONDS = 20.0
-BATCH = 20
-FAILURES_TO_REST = 2
-"""After so many failed tries in a row a channel rests until the next run: its provider is away."""
+SETTLE_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries to settle while the database is away: what was sent must not go out again for want of a note."""
 
 
 @dataclass
 class Run:
-    """One call of `send_due`: its providers, and per channel how many tries in a row its provider has failed."""
+    """One call of `send_due`: the providers of each channel, until when it claims, what it has done so far."""
 
     worker: str
     batch: int
     providers: dict[str, list[Provider]]
     ends_at: float
-    failures: dict[str, int] = field(default_factory=dict)
-    served: set[str] = field(default_factory=set)
+    served: dict[tuple[int, str], int] = field(default_factory=dict)
+    slowed: bool = False
     sent: int = 0
 
-    def has_time_for(self, channel: str) -> bool:
-        """Whether to claim another batch: a slow provider uses up the time of its own channel, not of the others."""
-        return not self.rests(channel) and (channel not in self.served or monotonic() < self.ends_at)
-
-    def rests(self, channel: str) -> bool:
-        return self.failures.get(channel, 0) >= FAILURES_TO_REST
+    def has_time_for(self, due: tuple[int, str]) -> bool:
+        """Whether to claim another batch: a slow provider uses up the time of its own letters, not of the others."""
+        return due not in self.served or monotonic() < self.ends_at
 
 
-def send_due(worker_name: str = "", limit: int = 100) -> int:
+def send_due(worker_name: str = "", limit: int = BATCH, channels: Iterable[str] = ()) -> int:
     """Send what is due, over every hospital and channel, until nothing is left or 20 s are over; return how many.
 
-    `limit` caps how many letters are claimed at once. Any number of workers may run this at the same time; a repeat
-    sends nothing twice. One letter's trouble stays its own: it ends as failed, or waits for its next try.
+    `limit` caps how many letters are claimed at once; `channels` names those to look at (default: all). Any number of
+    workers may run this at the same time; a repeat sends nothing twice. One letter's trouble stays its own: it ends as
+    failed, or waits for its next try.
     """
-    settings = current_app.config
+    settings, only = current_app.config, frozenset(channels)
+    due = _due(only)
+    if not due:
+        return 0
     with ExitStack() as open_until, force_locale(settings["BABEL_DEFAULT_LOCALE"]):
-        carriers = providers(settings, open_until)
-        run = Run(worker_name, min(limit, BATCH), carriers, ends_at=monotonic() + BUDGET_SECONDS)
-        tried = True
-        while tried:
-            tried = False
-            for hospital_id, channel in sorted(_due(), key=lambda due: CHANNELS.index(due[1])):
-                if run.has_time_for(channel):
-                    tried |= _send_batch(run, hospital_id, channel)
-                    run.served.add(channel)
+        run = Run(worker_name, limit, providers(settings, open_until), ends_at=monotonic() + BUDGET_SECONDS)
+        while due:
+            run.slowed = False
+            tried = [one for one in due if run.has_time_for(one) and _send_batch(run, *one)]
+            if not tried and not (run.slowed and monotonic() < run.ends_at):
+                break
+            if not tried:
+                time.sleep(pace.RATE_PAUSE)
+            due = _due(only)
     return run.sent
 
 
@@ -98,84 +106,125 @@ def remove_old(days: int = 30) -> int:
         return int(getattr(done, "rowcount", 0))
 
 
-def _due() -> list[tuple[int, str]]:
+def _due(only: frozenset[str]) -> list[tuple[int, str]]:
     """What is due, one-time codes (which no hospital owns) before all other letters of their channel."""
+    order = {channel: place for place, channel in enumerate(CHANNELS)}
     try:
         session = db.session()
-        return due_channels(session, db_now(session))
+        due = due_channels(session, db_now(session))
     finally:
         db.session.remove()
+    wanted = [one for one in due if not only or one[1] in only]
+    return sorted(wanted, key=lambda one: order.get(one[1], len(order)))
 
 
 def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
-    """Claim one batch and send it; return whether there was anything to try.
+    """Claim one batch, write it, send it, settle it; return whether anything came of it.
 
-    A letter is begun only while its lease outlasts the longest try; the others go back, for any worker to claim.
+    Batches are taken from both ends in turn: a confirmation that somebody waits for does not stand behind a hundred
+    thousand reminders, and the oldest still leave.
     """
-    claimed_at = monotonic()
-    claimed = claim_due(hospital_id, channel, run.worker, run.batch, wanted=WANTED)
+    began, limit = monotonic(), run.batch
+    carriers = run.providers.get(channel, [])
+    if carriers:
+        limit = min(limit, max(one.most for one in _states(run, carriers)))
+        if limit < 1:
+            return False
+    turn = run.served.get((hospital_id, channel), 0)
+    run.served[hospital_id, channel] = turn + 1
+    newest_first = turn % 2 == 0
+    claimed = claim_due(hospital_id, channel, run.worker, limit, wanted=WANTED, newest_first=newest_first)
     db.session.remove()
-    enough = LEASE.total_seconds() - 3 * current_app.config["SEND_TIMEOUT_SECONDS"]
-    for place, message in enumerate(claimed):
-        if run.rests(channel) or (place and monotonic() - claimed_at > enough):
-            give_back(claimed[place:])
-            break
+    if not claimed:
+        return False
+    with Heart(claimed, began) as heart:
         try:
-            _send_one(run, message)
-        except Exception as problem:  # the lease is not settled: it runs out and somebody tries again
-            log.error("letter %s not settled: %s", message.id, where(problem))
+            moved = _send_claimed(run, claimed, carriers, heart)
         finally:
             db.session.remove()
-    return bool(claimed)
+    if len(claimed) == run.batch:
+        pace.yield_to_bookings(hospital_id, monotonic() - began)
+    return moved
 
 
-def _send_one(run: Run, message: Message) -> None:
-    """Write one claimed letter, send it with no connection held, and settle it."""
-    carriers = run.providers.get(message.channel)
-    try:
-        if not carriers:
-            raise NoWay(f"no {message.channel} provider is set")
-        address, letter = write(message)
-        db.session.remove()
-        (went,) = carriers[0].send([Outgoing(address, letter, reference(message))])
-        if isinstance(went, Exception):
-            raise went
-    except NotWanted as problem:
-        settle(message, "superseded", error=str(problem))
-    except NoWay as problem:
-        settle(message, "suppressed", error=str(problem))
-    except Permanent as problem:
-        run.failures[message.channel] = 0
-        settle(message, "failed", error=str(problem))
-    except Temporary as problem:
-        run.failures[message.channel] = run.failures.get(message.channel, 0) + 1
-        _put_off(message, str(problem), problem.wait)
-    except Exception as problem:
-        log.error(
-            "letter %s (%s, %s) not written: %s", message.id, message.kind, message.channel, where(problem)
-        )
-        _put_off(message, f"not written: {where(problem)}", 0)
-    else:
-        run.failures[message.channel] = 0
-        run.sent += 1
-        subject, body = (letter.subject, letter.text) if message.channel == "app" else (None, None)
-        if not settle(message, went.status, provider_ref=went.provider_ref, subject=subject, body=body):
-            log.warning("letter %s was sent after its lease had gone to another worker", message.id)
-
-
-def _put_off(message: Message, why: str, wait: float) -> None:
-    """Let a letter wait for its next try, or end it when that would be too late."""
+def _states(run: Run, carriers: list[Provider]) -> list[State]:
+    """How the channel's providers do; a run that only a rate holds up comes back for more."""
+    found = states(carriers)
     db.session.remove()
-    now = db_now(db.session())
-    again = next_try(
-        message.attempts,
-        now,
-        due_at=message.due_at,
-        expires_at=message.expires_at,
-        asked_wait=wait,
-        jitter=random.uniform(-1, 1),
+    run.slowed |= any(one.most < 1 and not one.rests for one in found)
+    return found
+
+
+def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[Provider], heart: Heart) -> bool:
+    """Send what can be sent and settle all of it; return whether anything moved on."""
+    ready, ended = _written(claimed, carriers)
+    ready, held = pace.within_rates(ready)
+    db.session.remove()
+    _settle(run, ended + held)
+    moved = bool(ended or held)
+    passed_on: dict[uuid.UUID, Ended] = {}
+    for place, state in enumerate(_states(run, carriers) if ready else (), 1):
+        count = admit(state, len(ready))
+        db.session.remove()
+        if count < 1:
+            continue
+        begun: set[uuid.UUID] = set()
+        going, ready = ready[:count], ready[count:]
+        for outcomes in hand_over(state, going, heart):
+            begun |= {one.message.id for one, _ in outcomes}
+            done = []
+            for (one, outcome), ended_as in zip(outcomes, became(outcomes, state.provider), strict=True):
+                if place < len(carriers) and isinstance(outcome, Temporary) and not outcome.ambiguous:
+                    passed_on[one.message.id] = ended_as
+                    ready.append(one)
+                else:
+                    done.append(ended_as)
+            _settle(run, done)
+            moved |= bool(done)
+        ready += [one for one in going if one.message.id not in begun]
+        if not ready:
+            break
+    tried = [passed_on[one.message.id] for one in ready if one.message.id in passed_on]
+    _settle(run, tried)
+    _settle(
+        run, [Ended(one.message, "waiting", untried=True) for one in ready if one.message.id not in passed_on]
     )
-    if again is None:
-        settle(message, "failed", error=f"{why}; given up after {message.attempts} tries")
-    else:
-        settle(message, "waiting", error=why, retry_at=again)
+    return moved or bool(tried)
+
+
+def _written(claimed: list[Claimed], carriers: list[Provider]) -> tuple[list[Ready], list[Ended]]:
+    """Write a batch; return what can go out, and what became of the others."""
+    if not carriers:
+        why = f"no {claimed[0].channel} provider is set"
+        return [], [Ended(one, "suppressed", why) for one in claimed]
+    ready: list[Ready] = []
+    ended: list[Ended] = []
+    for message, written in zip(claimed, write(claimed), strict=True):
+        if isinstance(written, Written):
+            ready.append(Ready(message, written.address, written.letter))
+        else:
+            ended.append(unwritten(message, written))
+    return ready, ended
+
+
+def _settle(run: Run, ended: Sequence[Ended]) -> None:
+    """Write down what became of letters; while the database is away, try again for as long as the leases last."""
+    db.session.remove()
+    if not ended:
+        return
+    for pause in (*SETTLE_AGAIN, None):
+        try:
+            late = settle(ended)
+            break
+        except OperationalError as problem:
+            db.session.remove()
+            if pause is None:  # the leases run out and somebody tries again
+                log.error("%d letters not settled: %s", len(ended), where(problem))
+                return
+            time.sleep(pause)
+    db.session.remove()
+    for one in ended:
+        if one.letter.id in late:
+            log.warning("letter %s was sent after its lease had gone to another worker", one.letter.id)
+        elif one.status in SENT:
+            run.sent += 1

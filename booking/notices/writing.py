@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking.appointments.queries import AppointmentView, appointment
+from booking.appointments.queries import AppointmentView, appointment, appointments
+from booking.appointments.reminders import OPTIONAL
 from booking.appointments.wish_queries import wish
+from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import db
-from booking.notices import draw_letters, letters
+from booking.notices import discretion, draw_letters, letters
 from booking.notices.hospital_letters import hospital_letter
 from booking.notices.reply_letters import reply_letter
 from booking.notices.senders.provider import Rendered
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
-from booking.outbox import Message
 from booking.people.models import Account, OneTimeCode, Patient
 from booking.vault import short_code
 
@@ -63,7 +68,6 @@ ADDRESSES = {
     "wechat": ("wechat_openid", "no WeChat"),
 }
 """Where a person's address on a channel stands, and what is said when there is none."""
-REMINDERS = ("reminder_day", "reminder_hours")
 
 
 class NotWanted(Exception):
@@ -74,46 +78,127 @@ class NoWay(Exception):
     """The letter cannot or must not reach its recipient; the text says why."""
 
 
-def write(message: Message) -> tuple[str, Rendered]:
-    """Return the address and the text of a claimed letter, from the newest rows. Raises NotWanted and NoWay."""
+@dataclass(frozen=True)
+class Written:
+    """What one letter says and where it goes."""
+
+    address: str
+    letter: Rendered
+
+
+Failure = NotWanted | NoWay | Exception
+M = TypeVar("M", Account, Patient, OneTimeCode)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The newest rows that a batch of letters is written from, each read once."""
+
+    now: datetime
+    visits: dict[uuid.UUID, AppointmentView]
+    sensitive: set[uuid.UUID]
+    accounts: dict[int, Account]
+    patients: dict[int, Patient]
+    codes: dict[int, OneTimeCode]
+
+
+def write(batch: Sequence[Claimed]) -> list[Written | Failure]:
+    """Return what each letter of one hospital's batch says and where it goes, from the newest rows, or why not.
+
+    A handful of queries whatever the size of the batch (letters about a wish or a draw ask a few of their own). One
+    letter that cannot be written hides nothing of the others.
+    """
+    if not batch:
+        return []
+    rows = _rows(batch)
+    return [_attempt(message, rows) for message in batch]
+
+
+def _attempt(message: Claimed, rows: Rows) -> Written | Failure:
+    try:
+        return Written(*_write(message, rows))
+    except Exception as problem:
+        return problem
+
+
+def _rows(batch: Sequence[Claimed]) -> Rows:
     session = db.session()
+    now = db_now(session)
+    about = [
+        one.appointment_id
+        for one in batch
+        if one.appointment_id and (one.kind in letters.ABOUT_A_VISIT or one.channel == "webhook")
+    ]
+    visits = appointments(batch[0].hospital_id, about, now)
+    accounts = {one.account_id for one in batch} | {
+        visits[one.appointment_id].account_id
+        for one in batch
+        if one.recipient == "patient" and one.appointment_id in visits
+    }
+    return Rows(
+        now,
+        visits,
+        discretion.sensitive_among(visits.values()),
+        _by_id(session, Account, accounts),
+        _by_id(session, Patient, (one.patient_id for one in batch)),
+        _by_id(session, OneTimeCode, (one.code_id for one in batch)),
+    )
+
+
+def _by_id(session: Session, model: type[M], ids: Iterable[int | None]) -> dict[int, M]:
+    """Read rows by id, as they are now: the session may have kept older ones."""
+    asked = sorted({one for one in ids if one is not None})
+    if not asked:
+        return {}
+    found = select(model).where(model.id.in_(asked)).execution_options(populate_existing=True)
+    return {one.id: one for one in session.scalars(found)}
+
+
+def _write(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
+    """Return the address and the text of one letter. Raises NotWanted and NoWay."""
     if message.channel == "webhook":
-        return _to_hospital(message, db_now(session))
+        return _to_hospital(message, rows)
     if message.kind == "code":
-        code = session.get(OneTimeCode, message.code_id)
-        if code is None or code.ended_at is not None or code.expires_at <= db_now(session):
+        code = rows.codes.get(message.code_id or 0)
+        if code is None or code.ended_at is not None or code.expires_at <= rows.now:
             raise NotWanted("the code has ended")
         return code.phone, letters.code_letter(short_code(code.salt))
     if message.kind == "reply":
-        return _to_phone(message, session), _answer(message)
+        return _address_of(message, _recipient(message, rows)), _answer(message)
     if message.kind in draw_letters.ABOUT_A_DRAW:
-        about_draw = draw_letters.draw_letter(message, db_now(session))
+        about_draw = draw_letters.draw_letter(message, rows.now)
         if about_draw is None:
             raise NoWay("the entry or its account is no longer known")
         return about_draw
     if message.wish_id is not None and message.kind in ABOUT_A_WISH:
-        return _prepare_wish(message, db_now(session))
+        return _write_wish(message, rows)
     if message.appointment_id is None or message.kind not in letters.ABOUT_A_VISIT:
         raise NoWay(f"no text for the kind {message.kind}")
-    view = appointment(message.hospital_id, message.appointment_id)
+    view = rows.visits.get(message.appointment_id)
     if view is None or not _stands(message, view):
         raise NotWanted("the appointment changed after the claim")
-    address = _address(message, view)
+    address = _address(message, view, rows)
     letter = letters.visit_letter(
-        message.kind, message.channel, view, message.facts, now=db_now(session), address=address
+        message.kind,
+        message.channel,
+        view,
+        message.facts,
+        now=rows.now,
+        address=address,
+        sensitive=view.id in rows.sensitive,
     )
     return address, letter
 
 
-def _to_hospital(message: Message, now: datetime) -> tuple[str, Rendered]:
+def _to_hospital(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     """Return the hospital's number and how the appointment stands now, whatever came after the change that is told."""
-    view = appointment(message.hospital_id, message.appointment_id) if message.appointment_id else None
+    view = rows.visits.get(message.appointment_id) if message.appointment_id else None
     if view is None:
         raise NotWanted("the appointment is no longer known")
-    return str(message.hospital_id), hospital_letter(message.kind, view, now=now)
+    return str(message.hospital_id), hospital_letter(message.kind, view, now=rows.now)
 
 
-def _answer(message: Message) -> Rendered:
+def _answer(message: Claimed) -> Rendered:
     """Return what a reply is answered, with the visit it was about as it stands now."""
     facts = message.facts
     about = uuid.UUID(facts["appointment"]) if facts["appointment"] else None
@@ -121,17 +206,7 @@ def _answer(message: Message) -> Rendered:
     return reply_letter(facts["word"], facts["reason"], view)
 
 
-def _to_phone(message: Message, session: Session) -> str:
-    """Return the phone that wrote to us, as it is now. Raises NoWay."""
-    return _address_of(
-        message,
-        session.get(Account, message.account_id)
-        if message.recipient == "account"
-        else session.get(Patient, message.patient_id),
-    )
-
-
-def _prepare_wish(message: Message, now: datetime) -> tuple[str, Rendered]:
+def _write_wish(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     """Return the address and the text of a letter about a wish. Raises NotWanted and NoWay."""
     assert message.wish_id is not None
     view = wish(message.hospital_id, message.wish_id)
@@ -139,45 +214,45 @@ def _prepare_wish(message: Message, now: datetime) -> tuple[str, Rendered]:
         raise NotWanted("the wish changed after the claim")
     about: list[AppointmentView] = []
     if message.kind == "wish_offer":
-        about = [one for one in view.offers if one.held_until and one.held_until > now]
+        about = [one for one in view.offers if one.held_until and one.held_until > rows.now]
         if message.appointment_id not in [one.id for one in about]:
             raise NotWanted("the offer is over")
     elif message.appointment_id is not None:
         one = appointment(message.hospital_id, message.appointment_id)
         about = [one] if one is not None else []
-    person = db.session.get(Account, message.account_id)
-    address = _address_of(message, person)
-    return address, wish_letter(message.kind, message.channel, view, about, message.facts, now=now)
+    address = _address_of(message, rows.accounts.get(message.account_id or 0))
+    return address, wish_letter(message.kind, message.channel, view, about, message.facts, now=rows.now)
 
 
-def _stands(message: Message, view: AppointmentView) -> bool:
+def _stands(message: Claimed, view: AppointmentView) -> bool:
     """The same question as WANTED, asked again of the rows the text is written from."""
     if message.kind in STANDS_WHILE:
         return view.status == STANDS_WHILE[message.kind]
     return view.status == "booked" and view.version == message.version
 
 
-def _address(message: Message, view: AppointmentView) -> str:
+def _address(message: Claimed, view: AppointmentView, rows: Rows) -> str:
     """Return where the letter goes now; raises NoWay when there is no address or a reminder is not wished for."""
-    session = db.session()
-    person: Account | Patient | None = (
-        session.get(Account, message.account_id)
-        if message.recipient == "account"
-        else session.get(Patient, message.patient_id)
-    )
+    person = _recipient(message, rows)
     if person is None:
         raise NoWay("the recipient is no longer known")
-    if message.kind in REMINDERS and not (view.remind and person.reminders_on):
+    if message.kind in OPTIONAL and not (view.remind and person.reminders_on):
         raise NoWay("reminders are switched off")
     address = _address_of(message, person)
     if message.recipient == "patient" and view.account_id:
-        booker = session.get(Account, view.account_id)
+        booker = rows.accounts.get(view.account_id)
         if booker is not None and booker.phone == address:
             raise NoWay("the booker has the same number")
     return address
 
 
-def _address_of(message: Message, person: Account | Patient | None) -> str:
+def _recipient(message: Claimed, rows: Rows) -> Account | Patient | None:
+    if message.recipient == "account":
+        return rows.accounts.get(message.account_id or 0)
+    return rows.patients.get(message.patient_id or 0)
+
+
+def _address_of(message: Claimed, person: Account | Patient | None) -> str:
     """Return a recipient's address on the letter's channel; raises NoWay when there is none."""
     if person is None:
         raise NoWay("the recipient is no longer known")

@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from booking.app import create_app
 from booking.notices import service
 
-THIRD = 3
-
 
 def stop_around(name: str, turn: int, *, before: bool) -> None:
     """Let the function of the service stop at its `turn`-th call: before it does anything, or when it has done it."""
@@ -41,9 +39,9 @@ moment = sys.argv[1]
 if moment == "claimed":
     stop_around("claim_due", 1, before=False)
 elif moment == "written":
-    stop_around("write", THIRD, before=False)
+    stop_around("write", 1, before=False)
 elif moment == "sent":
-    stop_around("settle", THIRD, before=True)
+    stop_around("settle", 1, before=True)
 
 with create_app().app_context():
     service.send_due("child")

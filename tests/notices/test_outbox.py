@@ -10,19 +10,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import false, text
 
-from booking import claims, outbox, periodic
-from booking.claims import LEASE, claim_due, due_channels, give_back, settle
+from booking import claims, outbox, periodic, settling
+from booking.claims import LEASE, Claimed, claim_due, due_channels
 from booking.clock import db_now
 from booking.db import db, transaction
 from booking.notices.writing import WANTED
-from booking.outbox import Message, supersede
+from booking.outbox import supersede
 from booking.periodic import claim_run
+from booking.settling import Ended, give_back
 from tests.notices.posting import booked, change, letters, only, post, post_code, states
 
 
 def take(row, channel="sms", limit=20, worker="one", wanted=WANTED):
     hospital_id = row if isinstance(row, int) else row.hospital_id
     return claim_due(hospital_id, channel, worker, limit, wanted=wanted)
+
+
+def settle(letter: Claimed, status, error="", **more) -> bool:
+    return not settling.settle([Ended(letter, status, error, **more)])
 
 
 def end_letters(row):
@@ -43,8 +48,10 @@ def test_a_letter_is_not_due_before_its_time(within, now):
         (row.hospital_id, "app"),
         (row.hospital_id, "sms"),
     ]
-    (letter,) = take(row)
+    (claimed,) = take(row)
+    letter = only(channel="sms")
     assert (letter.status, letter.attempts, letter.fence, letter.worker) == ("sending", 1, 1, "one")
+    assert (claimed.id, claimed.attempts, claimed.fence) == (letter.id, 1, 1)
 
 
 def test_a_claimed_letter_belongs_to_one_worker_until_its_lease_ends(within, now):
@@ -56,7 +63,8 @@ def test_a_claimed_letter_belongs_to_one_worker_until_its_lease_ends(within, now
     assert take(row, worker="two") == []
     now.shift(seconds=3)
     (second,) = take(row, worker="two")
-    assert (second.id, second.fence, second.attempts, second.worker) == (first.id, 2, 2, "two")
+    assert (second.id, second.fence, second.attempts) == (first.id, 2, 2)
+    assert (only(channel="sms").worker, only(channel="sms").ambiguous) == ("two", 1)
 
 
 def test_a_late_result_with_an_old_fence_is_refused(within, now):
@@ -73,7 +81,8 @@ def test_a_late_result_with_an_old_fence_is_refused(within, now):
 
 
 def test_without_the_fence_a_late_result_would_overwrite_a_newer_claim(within, now, monkeypatch):
-    monkeypatch.setattr(claims, "_still_ours", lambda message: (Message.id == message.id,))
+    unfenced = settling._both(settling._ENDS, "message.status = 'sending'", "now")
+    monkeypatch.setattr(settling, "_SETTLE", unfenced)
     (row,) = booked()
     post(row)
     (late,) = take(row)

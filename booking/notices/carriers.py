@@ -1,0 +1,178 @@
+"""Which provider takes a batch. How each does is a row that all workers share: its rest after failures, its rate.
+
+A provider that failed `FAILURES_TO_REST` calls in a row rests, longer each time; when the rest is over exactly one
+worker sends it one letter, and all others go on only when that one was taken. Meanwhile the next provider of the
+channel carries everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from booking.clock import db_now
+from booking.db import Instant, core, db, transaction
+from booking.notices.models import ProviderState
+from booking.notices.senders.provider import Provider
+
+FAILURES_TO_REST = 3
+FIRST_REST = timedelta(seconds=5)
+LONGEST_REST = timedelta(seconds=60)
+LONGEST_ASKED = timedelta(minutes=15)
+"""A provider that asks to be left alone for longer is asked again after this."""
+PROBE = timedelta(seconds=30)
+"""A worker that asks a rested provider has so long to say what came of it; then another one asks."""
+OK_IS_NOTED_EVERY = timedelta(seconds=10)
+BURST_SECONDS = 0.25
+
+_STATE = core(ProviderState)
+
+
+@dataclass(frozen=True)
+class State:
+    """A provider's row as it was at `seen_at`; `tokens` are what its rate would let through now."""
+
+    provider: Provider
+    seen_at: datetime
+    failures: int = 0
+    rests_until: datetime | None = None
+    tokens: float = 0.0
+    tokens_at: datetime | None = None
+    last_ok_at: datetime | None = None
+
+    @property
+    def rests(self) -> bool:
+        return self.rests_until is not None and self.rests_until > self.seen_at
+
+    @property
+    def is_to_be_tried(self) -> bool:
+        """Its rest is over and nobody has tried yet whether it works again."""
+        return self.rests_until is not None and self.rests_until <= self.seen_at
+
+    @property
+    def most(self) -> int:
+        """How many letters it may be given at once."""
+        if self.rests:
+            return 0
+        if self.is_to_be_tried:
+            return 1
+        if self.provider.per_second <= 0:
+            return 10**9
+        return int(_tokens(self.provider, self.tokens, self.tokens_at, self.seen_at))
+
+
+def states(providers: Sequence[Provider]) -> list[State]:
+    """Return how a channel's providers do, in their order of preference; one read."""
+    session = db.session()
+    now = db_now(session)
+    asked = select(_STATE).where(_STATE.c.name.in_([one.name for one in providers]))
+    rows = {row.name: row for row in session.execute(asked)}
+    return [_state(one, rows.get(one.name), now) for one in providers]
+
+
+def _state(provider: Provider, row: Any, now: datetime) -> State:
+    if row is None:
+        return State(provider, now)
+    return State(provider, now, row.failures, row.rests_until, row.tokens, row.tokens_at, row.last_ok_at)
+
+
+def admit(state: State, count: int) -> int:
+    """Return how many of `count` letters this provider may be given now, and take them from its rate.
+
+    Without a rate, and while it works, that needs no write. Of a provider whose rest is over, one letter goes to exactly
+    one caller; the others get 0.
+    """
+    provider, count = state.provider, min(count, state.most)
+    if count < 1 or (provider.per_second <= 0 and not state.is_to_be_tried):
+        return count
+    with transaction() as session:
+        now = db_now(session)
+        if state.is_to_be_tried and not _won_the_trial(session, state, now):
+            return 0
+        return _take_tokens(session, provider, count, now) if provider.per_second > 0 else count
+
+
+def _won_the_trial(session: Session, state: State, now: datetime) -> bool:
+    """Compare-and-swap on the end of the rest: of all who saw it end, one goes on."""
+    won = session.connection().execute(
+        update(_STATE)
+        .where(_STATE.c.name == state.provider.name, _STATE.c.rests_until == state.rests_until)
+        .values(rests_until=now + PROBE)
+    )
+    return won.rowcount == 1
+
+
+def _take_tokens(session: Session, provider: Provider, count: int, now: datetime) -> int:
+    session.connection().execute(_MAKE, {"name": provider.name})
+    row = session.execute(select(_STATE).where(_STATE.c.name == provider.name).with_for_update()).one()
+    there = _tokens(provider, row.tokens, row.tokens_at, now)
+    taken = min(count, int(there))
+    session.connection().execute(
+        update(_STATE)
+        .where(
+            _STATE.c.name == provider.name,
+            or_(_STATE.c.tokens_at.is_(None), _STATE.c.tokens_at == row.tokens_at),
+        )
+        .values(tokens=there - taken, tokens_at=now)
+    )
+    return taken
+
+
+def _tokens(provider: Provider, tokens: float, at: datetime | None, now: datetime) -> float:
+    """Tokens there are at `now`: they fill at the provider's rate, up to a burst (at least one letter)."""
+    full = max(1.0, provider.per_second * BURST_SECONDS)
+    if at is None:
+        return full
+    return min(full, tokens + max(0.0, (now - at).total_seconds()) * provider.per_second)
+
+
+_MAKE = text("INSERT INTO provider_state (name) VALUES (:name) ON CONFLICT DO NOTHING")
+_INSTANT = bindparam("now", type_=Instant())
+_OK = text(
+    "INSERT INTO provider_state (name, failures, last_ok_at) VALUES (:name, 0, :now)"
+    " ON CONFLICT (name) DO UPDATE SET failures = 0, rests_until = NULL, last_ok_at = :now"
+).bindparams(_INSTANT)
+_FAILED = text(
+    "INSERT INTO provider_state (name, failures, last_failure_at, last_error) VALUES (:name, :failed, :now, :why)"
+    " ON CONFLICT (name) DO UPDATE SET failures = provider_state.failures + :failed, last_failure_at = :now,"
+    " last_error = :why RETURNING failures"
+).bindparams(_INSTANT)
+
+
+def note_success(state: State) -> None:
+    """Remember that the provider works: it rests no longer. A repeat within ten seconds writes nothing."""
+    known = state.last_ok_at
+    if not state.failures and known and known > state.seen_at - OK_IS_NOTED_EVERY and not state.rests_until:
+        return
+    with transaction() as session:
+        session.connection().execute(_OK, {"name": state.provider.name, "now": db_now(session)})
+
+
+def note_failures(state: State, failed: int, why: str, asked: float = 0.0, for_good: bool = False) -> None:
+    """Add `failed` calls in a row that failed; after `FAILURES_TO_REST` of them the provider rests.
+
+    `asked`: seconds it asked to be left alone, which count from the first time. `for_good`: no letter can pass until
+    somebody mends the settings, so that it rests at once.
+    """
+    with transaction() as session:
+        now = db_now(session)
+        told = {"name": state.provider.name, "failed": failed, "now": now, "why": why[:200]}
+        failures = session.connection().execute(_FAILED, told).scalar_one()
+        if for_good:
+            failures = max(failures, FAILURES_TO_REST)
+        rest = max(_rest(failures), min(timedelta(seconds=asked), LONGEST_ASKED))
+        if rest:
+            session.connection().execute(
+                update(_STATE).where(_STATE.c.name == state.provider.name).values(rests_until=now + rest)
+            )
+
+
+def _rest(failures: int) -> timedelta:
+    """How long to rest after so many failures in a row: 0 at first, then 5 s, 10 s, 20 s … a minute."""
+    over = failures - FAILURES_TO_REST
+    return timedelta() if over < 0 else min(LONGEST_REST, FIRST_REST * 2 ** min(over, 10))
