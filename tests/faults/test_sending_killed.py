@@ -103,13 +103,7 @@ def test_a_worker_killed_while_the_gateway_thinks_repeats_only_what_it_had_hande
         post(row, channels=("sms",))
     asked = threading.Event()
 
-    def on_call() -> None:
-        if len(gateway.calls) == 3:
-            gateway.mode = "slow"
-        if len(gateway.calls) == 4:
-            asked.set()
-
-    gateway.on_call = on_call
+    gateway.mode, gateway.on_call = "slow", asked.set
     with child(app, "never") as worker:
         assert asked.wait(60)
         worker.send_signal(signal.SIGKILL)
