@@ -44,7 +44,7 @@ MOST_SIGNS = 500
 BAD_SIGNS = set("【】「」『』〖〗★※→①②③☞✓¥")
 SIGNATURE = re.compile(r"[0-9A-Za-z\u4e00-\u9fff]{2,12}")
 _LINK = re.compile(
-    r"(?:https?://|www\.)[^\s，。；、）]+|(?<![\w.])[\w-]+\.(?:cn|com|net|org|cc|me|link)\b[^\s，。；、）]*"
+    r"https?://[^\s，。；、）]+|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]+\.)+(?:cn|com|net|org|cc|me|link|top)\b[^\s，。；、）]*"
 )
 _PLACE = re.compile(r"\$\{([a-z_0-9]+)\}")
 
@@ -155,7 +155,7 @@ def _about(
         yield f"{one.name} has no words of its own."
     own = urlsplit(settings["PUBLIC_URL"]).netloc
     links = _LINK.findall(fixed)
-    if len(links) > 1 or any(own not in link for link in links):
+    if len(links) > 1 or any(link.rpartition("://")[2].partition("/")[0] != own for link in links):
         yield f"{one.name} has a link; one short link to {own} is all a letter may have."
 
 

@@ -67,10 +67,11 @@ class Server:
         except BaseException as problem:
             if server is not None:
                 server.close()
-            if isinstance(problem, smtplib.SMTPAuthenticationError | ssl.SSLCertVerificationError):
-                raise _Away(Temporary(f"mail server: {_name(problem)}", ours=True)) from problem
             if isinstance(problem, OSError | smtplib.SMTPException):
-                raise _Away(Temporary(f"mail server: {_name(problem)}")) from problem
+                ours = isinstance(problem, ssl.SSLCertVerificationError) or (
+                    isinstance(problem, smtplib.SMTPAuthenticationError) and problem.smtp_code >= 500
+                )
+                raise _Away(Temporary(f"mail server: {_name(problem)}", ours=ours)) from problem
             raise
         return server
 

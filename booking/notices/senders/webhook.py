@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -26,6 +27,8 @@ from booking.notices.senders.wire import LANES, client, post, side_by_side
 GONE = 410
 WRAPPED = ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 """Addresses of version 6 that lead to one of version 4 written inside them."""
+
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 
 
 class NotAllowed(Exception):
@@ -101,15 +104,24 @@ def target(url: str, settings: Mapping[str, Any]) -> tuple[httpx.URL, str]:
         raise NotAllowed("the webhook's address must begin with https://")
     if not asked.host or asked.userinfo:
         raise NotAllowed("the webhook's address must name a host and nobody")
-    port = asked.port or (443 if asked.scheme == "https" else 80)
-    try:
-        found = socket.getaddrinfo(asked.host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as problem:
-        raise NotAllowed("the webhook's host is not known") from problem
-    addresses = [str(one[4][0]) for one in found]
+    addresses = _addresses(asked.host, asked.port or (443 if asked.scheme == "https" else 80))
     if not settings["WEBHOOK_ALLOW_PRIVATE"] and not all(is_public(one) for one in addresses):
         raise NotAllowed("the webhook's host is inside a private network")
     return asked.copy_with(host=addresses[0]), asked.netloc.decode("ascii")
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Return the addresses `host` leads to. Raises NotAllowed, also for a number written as no address usually is."""
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+            raise NotAllowed("the webhook's host is a number") from None
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as problem:
+        raise NotAllowed("the webhook's host is not known") from problem
+    return [str(one[4][0]) for one in found]
 
 
 def is_public(address: str) -> bool:
