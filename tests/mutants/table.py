@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.channels import CHANNELS
 from tests.mutants.code import CODE
 from tests.mutants.inbound import INBOUND
 from tests.mutants.later import LATER
@@ -10,4 +11,4 @@ from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
 from tests.mutants.waiting import WAITING
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND
+MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS
