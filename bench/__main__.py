@@ -211,6 +211,7 @@ def _environment(url: str, broker: str, gateway: int) -> dict[str, str]:
         "PUBLIC_URL": "https://bench.invalid",
         "TRUSTED_PROXIES": "1",
         "SMS_GATEWAY_URL": f"http://127.0.0.1:{gateway}/sms",
+        "SMS_GATEWAY_KEY": os.urandom(16).hex(),
         "SMTP_URL": "",
     }
 

@@ -107,6 +107,7 @@ def set_up(stack: contextlib.ExitStack, sizes: list[int]) -> tuple[list[Grown], 
         "PUBLIC_URL": "https://bench.invalid",
         "TRUSTED_PROXIES": "1",
         "SMS_GATEWAY_URL": "http://127.0.0.1:1/sms",
+        "SMS_GATEWAY_KEY": "0" * 32,
         "SMTP_URL": "",
         "APP_ENV": "production",
     }
