@@ -16,7 +16,7 @@ from tests.storm.asking import Asking
 from tests.storm.history import OK
 from tests.storm.plan import Step
 from tests.storm.town import Browser, Scarce, SlotOf, Town
-from tests.storm.wire import Answer, Lost, Wire
+from tests.storm.wire import Answer, Wire
 
 _OFFER = re.compile(rb'name="offer" value="([0-9]+-[0-9a-f]{32})"')
 _WISH = re.compile(r"/me/wishes/([0-9]+-[0-9a-f]{32})")
@@ -102,11 +102,19 @@ class Waiting:
 
     async def _looked(self, step: Step, wish: Wished, wire: Wire, second: Wire) -> bool:
         """Look at one wish and do what there is to do; return whether to look at the next one."""
-        try:
-            page = await wire.ask(wish.who.get(f"/me/wishes/{wish.name}"))
-        except Lost:
+        read: list[Answer] = []
+
+        def seen(answer: Answer) -> tuple[str, str, str]:
+            read.append(answer)
+            return asking.shown(answer)
+
+        await self.ask.one(
+            wire, wish.who, "look", wish.who.get(f"/me/wishes/{wish.name}"), seen, wish=wish.name
+        )
+        if not read:
             self.wished.append(wish)
             return False
+        page = read[-1]
         offered = _OFFER.search(page.body) if page.status == 200 else None
         if offered is not None:
             await self._answer(step, wish, offered[1].decode(), wire, second)
