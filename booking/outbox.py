@@ -293,7 +293,7 @@ def _insert_once(session: Session, row: dict[str, Any]) -> bool:
     """Insert a row unless its dedupe key is taken, also by a transaction that commits meanwhile."""
     sqlite = session.get_bind().dialect.name == "sqlite"
     made = (insert_sqlite if sqlite else insert_postgresql)(core(Message)).on_conflict_do_nothing()
-    done = session.connection().execute(made, row).rowcount == 1
+    done = session.connection().execute(made.returning(core(Message).c.id), row).first() is not None
     if done:
         wake_after(session)
     return done

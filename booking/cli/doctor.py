@@ -1,10 +1,11 @@
-"""`flask doctor`: whether every invariant of the reservation core holds; reads only, safe in production."""
+"""`flask doctor`: whether every invariant of the reservation core holds; reads only unless it is asked to repair."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable
+from datetime import date
 
 import click
 from flask.cli import with_appcontext
@@ -14,11 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from booking.appointments.checkup import MOST_ROWS, Finding, check_up
 from booking.db import db, end_read
 from booking.directory.models import Hospital
+from booking.notices.reconcile import sweep
 
 SHOWN = 20
 
 
-@click.command("doctor", help="Check every invariant of the bookings. Reads only; safe beside a busy system.")
+@click.command(
+    "doctor",
+    help="Check every invariant of the bookings. Reads only, unless --repair; safe beside a busy system.",
+)
 @click.option("--hospital", "slug", help="Only this hospital, by its slug as in /h/<slug>.")
 @click.option(
     "--timeout",
@@ -27,9 +32,12 @@ SHOWN = 20
     type=click.FloatRange(min=0.1),
     help="Seconds each question may take.",
 )
+@click.option(
+    "--repair", is_flag=True, help="First put the letters that visits lack (may be cut off and begun again)."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per finding.")
 @with_appcontext
-def doctor_command(slug: str | None, timeout: float, as_json: bool) -> None:
+def doctor_command(slug: str | None, timeout: float, repair: bool, as_json: bool) -> None:
     """Print each invariant with what breaks it, by ids only; exit 0 when all hold, 1 when not or not known."""
     try:
         names = {row.id: row.slug for row in db.session.execute(select(Hospital.id, Hospital.slug))}
@@ -39,12 +47,28 @@ def doctor_command(slug: str | None, timeout: float, as_json: bool) -> None:
             raise click.ClickException(
                 f"没有网址短名为 {slug} 的医院。已有：{'、'.join(ids) or '（还没有）'}"
             )
+        if repair:
+            _repair([ids[slug]] if slug else list(ids.values()))
         findings = list(check_up(ids[slug] if slug else None, seconds=timeout))
     except SQLAlchemyError as problem:
         raise click.ClickException("数据库没有回答，什么也没有检查。") from problem
     for line in _as_json(findings, names) if as_json else _as_text(findings, names):
         click.echo(line)
     sys.exit(not all(one.holds for one in findings))
+
+
+def _repair(hospitals: Iterable[int]) -> None:
+    """Put what visits lack, hospital by hospital, and say on the error channel how far it is."""
+    for hospital_id in hospitals:
+        found = sweep(hospital_id, say=_progress)
+        if found.looked_at:
+            said = f"看过 {found.looked_at} 个预约，{found.lacking} 个缺通知，补上 {found.put} 条"
+            click.echo(f"医院 {hospital_id}：{said}", err=True)
+
+
+def _progress(slug: str, day: date, looked_at: int, put: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{slug} {day} 看过 {looked_at} 补上 {put}", err=True, nl=False)
 
 
 def _as_json(findings: Iterable[Finding], names: dict[int, str]) -> Iterable[str]:
