@@ -124,6 +124,14 @@ class Settings:
         self.SMS_CALLBACK_KEY = env.str("SMS_CALLBACK_KEY", "")
         self.ALIBABA_CALLBACK_SECRET = env.str("ALIBABA_CALLBACK_SECRET", "")
         self.TENCENT_CALLBACK_SECRET = env.str("TENCENT_CALLBACK_SECRET", "")
+        # whose silence about a stop means that somebody must call: those named, else those that can call back
+        called_back = {
+            "gateway": self.SMS_CALLBACK_KEY,
+            "alibaba": self.ALIBABA_CALLBACK_SECRET,
+            "tencent": self.TENCENT_CALLBACK_SECRET,
+        }
+        named = env.str("RECEIPTS_FROM", "").replace(",", " ").split()
+        self.RECEIPTS_FROM: list[str] = named or [name for name, key in called_back.items() if key]
         self.SEND_TIMEOUT_SECONDS = env.int("SEND_TIMEOUT_SECONDS", 10)
         self.METRICS_TOKEN = env.str("METRICS_TOKEN", "")
         self._read_carriers()

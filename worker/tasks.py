@@ -9,7 +9,7 @@ from celery import current_task, shared_task
 
 from booking import outbox, periodic
 from booking.appointments import draw, expire, keys, no_show, offers, wish_ends
-from booking.notices import receipts, replies
+from booking.notices import calls, receipts, reconcile, replies
 from booking.notices import service as notices
 from booking.people import service as people
 from booking.schedule import service as schedule
@@ -33,6 +33,8 @@ SCHEDULE = {
     "session states": _every(60, "advance_sessions"),
     "no-shows": _every(300, "mark_no_shows"),
     "coming sessions": _every(900, "generate_ahead"),
+    "calls": _every(60, "list_calls"),
+    "letters owed": _every(300, "reconcile_letters"),
     "retention": _every(3600, "remove_old"),
 }
 
@@ -92,6 +94,20 @@ def generate_ahead() -> None:
     """Keep the coming days' sessions made from the templates; once per quarter of an hour."""
     if periodic.claim_run("generate_ahead", timedelta(minutes=15)):
         schedule.generate_ahead()
+
+
+@shared_task
+def list_calls() -> None:
+    """Put on the desk's call list whom no letter reached; once per minute."""
+    if periodic.claim_run("list_calls", timedelta(minutes=1)):
+        calls.list_calls()
+
+
+@shared_task
+def reconcile_letters() -> None:
+    """Put the letters that visits lack; there should be none. Once per five minutes."""
+    if periodic.claim_run("reconcile_letters", reconcile.SWEEP):
+        reconcile.reconcile()
 
 
 @shared_task

@@ -7,7 +7,9 @@ from flask import Blueprint, Flask
 from booking.desk import (
     appointments,
     booking,
+    calls,
     day,
+    delivery,
     draws,
     mine,
     no_shows,
@@ -38,6 +40,8 @@ def register_desk(app: Flask) -> None:
         mine,
         waiting,
         booking,
+        calls,
+        delivery,
     ):
         desk.register_blueprint(room.blueprint)
     app.register_blueprint(desk)

@@ -184,7 +184,7 @@ def _event(event: AppointmentEvent, at: House) -> dict[str, Any]:
 def _letters(a: AppointmentView, at: House) -> list[dict[str, Any]]:
     found = []
     for one in messages_about(hospital_id(), [a.id])[a.id]:
-        to = _("就诊人") if one.recipient == "patient" else _("预约人")
+        to = {"patient": _("就诊人"), "hospital": _("医院")}.get(one.recipient, _("预约人"))
         what = _("%(kind)s·%(channel)s·%(to)s", kind=one.kind_label, channel=one.channel_label, to=to)
         found.append({"text": what, "when": at.moment(one.at), **labels.letter(one)})
     return found

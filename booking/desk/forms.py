@@ -23,7 +23,7 @@ from wtforms import (
 from wtforms.fields import Field
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Length, NumberRange, Optional, StopValidation, ValidationError
-from wtforms.widgets import TextInput
+from wtforms.widgets import HiddenInput, TextInput
 
 from booking.schedule.channels import KEPT
 
@@ -458,6 +458,15 @@ class TicketForm(FlaskForm):
     note = StringField(
         _l("怎么知道来过"), validators=[Length(max=200, message=_l("最多 200 个字"))], filters=[plain]
     )
+
+
+class CallForm(FlaskForm):
+    """What came of ringing somebody; `tries` is how many tries the page showed."""
+
+    tries = IntegerField(
+        widget=HiddenInput(), default=0, validators=[NumberRange(0, 1000, message=_l("请刷新页面再试"))]
+    )
+    note = StringField(_l("备注"), validators=[Length(max=200, message=_l("最多 200 个字"))], filters=[plain])
 
 
 class AnswerForm(FlaskForm):

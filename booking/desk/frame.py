@@ -14,6 +14,7 @@ from booking.db import db
 from booking.desk.session import actor, can, hospital_id
 from booking.directory.models import Hospital
 from booking.errors import Refusal
+from booking.notices.call_queries import calls_open
 from booking.staff.rules import ROLES
 
 NAV = (
@@ -21,6 +22,8 @@ NAV = (
     ("read_day", _l("今日接诊"), "desk.day.day", ("desk.day.", "desk.appointments.")),
     ("excuse", _l("爽约申诉"), "desk.no_shows.list_no_shows", ("desk.no_shows.",)),
     ("book_at_desk", _l("代患者预约"), "desk.booking.sessions", ("desk.booking.",)),
+    ("make_calls", _l("电话名单"), "desk.calls.list_calls", ("desk.calls.",)),
+    ("read_delivery", _l("消息送达"), "desk.delivery.delivery", ("desk.delivery.",)),
     ("change_template", _l("出诊模板"), "desk.templates.list_templates", ("desk.templates.",)),
 )
 
@@ -67,6 +70,9 @@ def _nav(doctor_id: str | None) -> list[dict[str, Any]]:
     for item in items:
         if item["url"] == url_for("desk.no_shows.list_no_shows"):
             item["count"] = open_appeals(hospital_id()) or None
+        if item["url"] == url_for("desk.calls.list_calls"):
+            item["count"] = calls_open(hospital_id()) or None
+            item["alert"] = True
     return items
 
 

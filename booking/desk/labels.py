@@ -28,7 +28,7 @@ LETTER = {
     "sending": (_l("正在发"), "soon"),
     "accepted": (_l("已通知"), "ok"),
     "delivered": (_l("已送达"), "ok"),
-    "failed": (_l("待电话"), "stop"),
+    "failed": (_l("没有发到"), "stop"),
     "expired": (_l("过期未发"), "few"),
     "superseded": (_l("已被新通知代替"), ""),
     "suppressed": (_l("按设置不发"), ""),

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from booking import wording
 from booking.appointments.desk_queries import DayLine, stop_preview, stopped_people
@@ -19,6 +20,8 @@ from booking.desk.grid import week_url
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
 from booking.errors import NotFound, Refusal
+from booking.notices.call_queries import calls_about
+from booking.notices.calls import reach
 from booking.notices.letters import visit_letter
 from booking.notices.queries import LetterState, messages_about
 from booking.schedule.desk_queries import SessionDetail, session_detail
@@ -149,9 +152,10 @@ def _done(session_id: uuid.UUID, found: SessionDetail, at: House) -> dict[str, A
     counts = {"reached": 0, "accepted": 0, "leaving": 0, "call": 0}
     people = stopped_people(hospital_id(), session_id)
     about = messages_about(hospital_id(), [line.id for line in people])
+    rung = calls_about(hospital_id(), about)
     for line in people:
         letters = [one for one in about[line.id] if one.kind == "stopped"]
-        state, label, tone = _outcome(letters)
+        state, label, tone = _outcome(letters, rung.get(line.id, ""))
         counts[state] += 1
         phone = line.phone if state == "call" else ""
         rows.append(
@@ -167,6 +171,7 @@ def _done(session_id: uuid.UUID, found: SessionDetail, at: House) -> dict[str, A
         )
     return {
         "rows": rows,
+        "calls_url": url_for("desk.calls.list_calls") if counts["call"] and can("make_calls") else "",
         "counts": [
             (_("受影响"), len(rows), ""),
             (_("已送达"), counts["reached"], "ok"),
@@ -177,15 +182,24 @@ def _done(session_id: uuid.UUID, found: SessionDetail, at: House) -> dict[str, A
     }
 
 
-def _outcome(letters: list[LetterState]) -> tuple[str, str, str]:
-    """What became of one person's letters: an in-app letter alone may go unread, so it does not count as reached
-    while a phone message is still under way or has failed."""
-    outside = [one for one in letters if one.channel != "app"] or letters
-    states = {one.status for one in outside}
-    if "delivered" in states:
-        return "reached", _("已送达"), "ok"
-    if "accepted" in states:
-        return "accepted", _("已通知"), "ok"
-    if states & {"waiting", "sending"}:
-        return "leaving", _("正在通知"), "soon"
-    return "call", _("待电话"), "stop"
+OUTCOMES = {
+    "reached": (_l("已送达"), "ok"),
+    "accepted": (_l("已通知"), "ok"),
+    "leaving": (_l("正在通知"), "soon"),
+    "call": (_l("待电话"), "stop"),
+}
+
+
+def _outcome(letters: list[LetterState], rung: str) -> tuple[str, Any, str]:
+    """What became of one person: as the call list says, when they are or were on it, else as their letters say.
+
+    The letters are judged by the same question that puts people on the list, which asks it once a minute.
+    """
+    if rung == "reached":
+        return "reached", _("电话已告知"), "ok"
+    if rung == "wrong_number":
+        return "call", _("号码不对"), "stop"
+    state = "call" if rung == "open" else reach(letters)
+    if state == "call" and rung == "not_needed":
+        return "reached", _("不用再打"), "off"
+    return state, *OUTCOMES[state]

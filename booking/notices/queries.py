@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import aliased
 
 from booking.db import db
 from booking.notices.models import DemoLetter
@@ -182,6 +183,35 @@ def messages_about(
         if row.appointment_id:
             about[row.appointment_id].append(_state(row))
     return about
+
+
+def sent_beside(letters: Iterable[InAppLetter]) -> dict[uuid.UUID, list[LetterState]]:
+    """Return for each in-app letter about a visit what went out with it over other channels. One query."""
+    listed = list(letters)
+    beside = aliased(Message)
+    rows = db.session.execute(
+        select(Message.id, beside)
+        .join(
+            beside,
+            and_(
+                beside.hospital_id == Message.hospital_id,
+                beside.appointment_id == Message.appointment_id,
+                beside.kind == Message.kind,
+                beside.version == Message.version,
+            ),
+        )
+        .where(
+            Message.hospital_id.in_({one.hospital_id for one in listed}),
+            Message.id.in_([one.id for one in listed]),
+            beside.channel.not_in(("app", "webhook")),
+            beside.status != "superseded",
+        )
+        .order_by(beside.due_at, beside.id)
+    )
+    found: dict[uuid.UUID, list[LetterState]] = {}
+    for letter_id, row in rows:
+        found.setdefault(letter_id, []).append(_state(row))
+    return found
 
 
 def _state(row: Message) -> LetterState:

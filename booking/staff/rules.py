@@ -41,6 +41,8 @@ MAY: dict[str, frozenset[str]] = {
             "publish",
             "stop_session",
             "reopen_session",
+            "read_delivery",
+            "make_calls",
         }
     ),
     "desk": frozenset(
@@ -57,6 +59,9 @@ MAY: dict[str, frozenset[str]] = {
             "book_at_desk",
             "register_patient",
             "add_extra",
+            "read_delivery",
+            "resend",
+            "make_calls",
         }
     ),
     "doctor": frozenset({"read_own_schedule"}),
@@ -80,6 +85,9 @@ MAY: dict[str, frozenset[str]] = {
             "book_at_desk",
             "register_patient",
             "add_extra",
+            "read_delivery",
+            "resend",
+            "make_calls",
         }
     ),
     # the worker and the terminal

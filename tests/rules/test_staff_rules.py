@@ -45,18 +45,21 @@ VERBS = [
     "offer_places",
     "end_wishes",
     "confirm_coming",
+    "read_delivery",
+    "make_calls",
+    "resend",
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx..............................",
-    "account": "xxxxxxx............x.x....xxxx..x",
-    "code": "....x.x............x............x",
-    "scheduler": ".......xxxxxxxx..................",
-    "desk": "....xxxxx......xxxx....xxx.......",
-    "doctor": "........x........................",
-    "admin": "....xxxxxxxxxxxxxxx....xxx.......",
-    "system": ".........xxxxxx.....x.x.......xx.",
-    "nobody": ".................................",
+    "browser": "xxx.................................",
+    "account": "xxxxxxx............x.x....xxxx..x...",
+    "code": "....x.x............x............x...",
+    "scheduler": ".......xxxxxxxx..................xx.",
+    "desk": "....xxxxx......xxxx....xxx.......xxx",
+    "doctor": "........x...........................",
+    "admin": "....xxxxxxxxxxxxxxx....xxx.......xxx",
+    "system": ".........xxxxxx.....x.x.......xx....",
+    "nobody": "....................................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 

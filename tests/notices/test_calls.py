@@ -1,0 +1,208 @@
+"""The call list: whom no letter reached is on it once, until somebody rang or a receipt came after all."""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from booking.appointments.cancel import cancel
+from booking.appointments.move import move
+from booking.appointments.stop import stop_session
+from booking.clock import local
+from booking.db import db, transaction
+from booking.errors import BadInput, NotAllowed, NotFound
+from booking.notices.call_queries import calls, calls_about, calls_open
+from booking.notices.calls import list_calls
+from booking.notices.models import PhoneCall
+from booking.notices.tick_off import CallDone, tick_off
+from booking.outbox import Message
+from booking.staff.models import AuditEvent
+from booking.staff.rules import Actor
+from tests import factory
+from tests.verbs.test_reserve import as_account, book
+
+pytestmark = pytest.mark.usefixtures("within")
+
+
+def staff(at, role="desk"):
+    return Actor(role, "0" * 32, "何予", hospital_id=at.id)
+
+
+def a_visit(**session):
+    at = factory.clinic()
+    opened = factory.open_session(at, **session)
+    who = factory.person("赵安宁")
+    return at, opened, who, book(at, opened, who)
+
+
+def ended(row, status, *, channel="sms", **columns):
+    """Let the newest letters of a visit over one channel end like this."""
+    with transaction() as session:
+        session.execute(
+            update(Message)
+            .where(
+                Message.appointment_id == row.id,
+                Message.channel == channel,
+                Message.status.in_(("waiting", "accepted", "failed")),
+            )
+            .values(status=status, lease_until=None, next_at=factory.now(), **columns)
+        )
+
+
+def open_calls(at):
+    db.session.rollback()
+    return db.session.scalars(
+        select(PhoneCall).where(PhoneCall.hospital_id == at.id, PhoneCall.done_at.is_(None))
+    ).all()
+
+
+def stopped(at, opened):
+    stop_session(at.id, opened.id, actor=staff(at, "scheduler"), reason="外出会诊")
+
+
+@pytest.mark.parametrize("status", ["failed", "expired", "suppressed"])
+def test_a_stop_that_reached_no_phone_is_for_the_telephone_once(status):
+    at, opened, _who, row = a_visit()
+    stopped(at, opened)
+    assert list_calls().opened == 0, "it is still on its way"
+    ended(row, status)
+    assert list_calls().opened == 1
+    assert list_calls() == type(list_calls())(0, 0), "a repeat changes nothing"
+    (call,) = open_calls(at)
+    assert (call.appointment_id, call.kind, call.reason, call.tries) == (row.id, "stopped", "failed", 0)
+    letter = db.session.get(Message, (at.id, call.message_id))
+    assert (letter.kind, letter.channel) == ("stopped", "sms")
+
+
+def test_one_phone_that_was_reached_is_enough():
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    who = factory.person("赵安宁", own_phone=factory.invented_phone())
+    row = book(at, opened, who)
+    stopped(at, opened)
+    with transaction() as session:
+        for recipient, status in (("account", "failed"), ("patient", "accepted")):
+            session.execute(
+                update(Message)
+                .where(Message.appointment_id == row.id, Message.kind == "stopped", Message.channel == "sms")
+                .where(Message.recipient == recipient)
+                .values(status=status, next_at=factory.now(), sent_at=factory.now())
+            )
+    assert list_calls().opened == 0
+
+
+def test_what_the_patient_did_needs_no_call_what_the_desk_did_does():
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    one, other = factory.person("赵安宁"), factory.person("钱多多")
+    by_patient, by_desk = book(at, opened, one), book(at, opened, other, slot=1, holder="g")
+    cancel(at.id, by_patient.id, actor=as_account(one))
+    cancel(at.id, by_desk.id, actor=staff(at))
+    for row in (by_patient, by_desk):
+        ended(row, "failed")
+    assert list_calls().opened == 1
+    assert [call.appointment_id for call in open_calls(at)] == [by_desk.id]
+
+
+def test_a_move_by_the_desk_that_failed_is_listed_until_the_visit_changes_again():
+    at, opened, who, row = a_visit()
+    move(at.id, row.id, opened.slots[1].id, actor=staff(at))
+    ended(row, "failed")
+    assert list_calls().opened == 1
+    move(at.id, row.id, opened.slots[2].id, actor=as_account(who))
+    assert (list_calls().opened, list_calls().closed) == (0, 0)
+    assert open_calls(at) == []
+    assert calls_about(at.id, [row.id]) == {row.id: "not_needed"}
+
+
+def test_silence_after_a_stop_counts_only_from_a_provider_that_gives_receipts(app, now):
+    at, opened, _who, row = a_visit()
+    stopped(at, opened)
+    ended(row, "accepted", provider="gateway", sent_at=factory.now())
+    minutes = at.policy.call_after_minutes
+    now.shift(minutes=minutes + 1)
+    assert list_calls().opened == 0, "nobody said that this provider gives receipts"
+    app.config["RECEIPTS_FROM"] = ["gateway"]
+    now.shift(minutes=-2)
+    assert list_calls().opened == 0, "too early"
+    now.shift(minutes=2)
+    assert list_calls().opened == 1
+    assert open_calls(at)[0].reason == "no_receipt"
+    ended(row, "delivered", delivered_at=factory.now())
+    assert list_calls().closed == 1
+    assert open_calls(at) == []
+    assert list_calls().opened == 0, "it does not come back"
+
+
+def test_a_change_without_receipt_is_listed_only_on_the_day_of_the_visit(app, now):
+    app.config["RECEIPTS_FROM"] = ["gateway"]
+    at = factory.clinic()
+    today = local(factory.now(), at.hospital.zone).date()
+    rows = []
+    for number, day in enumerate((today, today + timedelta(days=3))):
+        opened = factory.open_session(at, day, starts=time(23, 0), ends=time(23, 59), slot_minutes=59)
+        who = factory.person(f"赵安{'宁静'[number]}")
+        rows.append(factory.booked(at, opened, who, visit_code=f"1000000{number}"))
+        cancel(at.id, rows[-1].id, actor=staff(at))
+        ended(rows[-1], "accepted", provider="gateway", sent_at=factory.now())
+    now.shift(minutes=at.policy.call_after_minutes + 1)
+    assert list_calls().opened == 1
+    assert [call.appointment_id for call in open_calls(at)] == [rows[0].id]
+
+
+def listed():
+    at, opened, who, row = a_visit()
+    stopped(at, opened)
+    ended(row, "failed")
+    list_calls()
+    (call,) = open_calls(at)
+    return at, who, row, call
+
+
+def test_what_the_page_is_told():
+    at, who, row, call = listed()
+    assert calls_open(at.id) == 1
+    (shown,) = calls(at.id)
+    assert shown.id == call.id and shown.appointment_id == row.id
+    assert shown.phones == (("预约人", who.account.phone),)
+    assert shown.patient_masked == "赵*宁"
+    assert "停诊" in shown.say and "外出会诊" in shown.say
+    assert calls(at.id, done=True) == []
+
+
+def test_nobody_there_keeps_the_call_and_a_second_click_is_no_second_try():
+    at, _who, row, call = listed()
+    for _ in range(2):
+        tick_off(at.id, call.id, actor=staff(at), outcome="no_answer", tries=0, note=" 一直占线 ")
+    (kept,) = open_calls(at)
+    assert (kept.tries, kept.outcome, kept.note) == (1, "no_answer", "一直占线")
+    tick_off(at.id, call.id, actor=staff(at), outcome="reached", tries=1)
+    assert open_calls(at) == []
+    (done,) = calls(at.id, done=True)
+    assert (done.outcome, done.tries, done.phones) == ("reached", 2, ())
+    assert tick_off(at.id, call.id, actor=staff(at), outcome="reached", tries=1).tries == 2
+    with pytest.raises(CallDone):
+        tick_off(at.id, call.id, actor=staff(at), outcome="wrong_number", tries=1)
+    assert calls_about(at.id, [row.id]) == {row.id: "reached"}
+    trail = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "make_calls")).all()
+    assert [one.change for one in trail] == [
+        {"outcome": "no_answer", "tries": 1},
+        {"outcome": "reached", "tries": 2},
+    ]
+    assert list_calls().opened == 0, "what was told by telephone does not come back"
+
+
+def test_who_may_ring():
+    at, _who, _row, call = listed()
+    other = factory.clinic()
+    with pytest.raises(NotAllowed):
+        tick_off(at.id, call.id, actor=staff(at, "doctor"), outcome="reached", tries=0)
+    with pytest.raises(NotAllowed):
+        tick_off(at.id, call.id, actor=staff(other), outcome="reached", tries=0)
+    with pytest.raises(NotFound):
+        tick_off(other.id, call.id, actor=staff(other), outcome="reached", tries=0)
+    with pytest.raises(BadInput):
+        tick_off(at.id, call.id, actor=staff(at), outcome="perhaps", tries=0)
+    assert len(open_calls(at)) == 1
