@@ -23,7 +23,7 @@ from booking.notices.calendar import appointment_ics
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
 from booking.refs import Key
-from booking.web import no_shows, passes
+from booking.web import no_shows, passes, sent
 from booking.web.forms import REASONS, AppealForm, CancelForm, put_errors
 from booking.web.session import account_id, actor_on, found, me, now, signed_in, way_back
 
@@ -139,6 +139,7 @@ def _detail_page(
         fresh=done in ("booked", "moved"),
         changed=done == "moved",
         letters=_letters(view, fresh=done in ("booked", "moved")),
+        sent=sent.sent(view, now()),
         steps=_steps(view),
         back_url=url_for("appointments.list_appointments") if is_owner(view) else None,
         undo_until=passes.regret_label(view, now()),

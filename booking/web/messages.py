@@ -7,10 +7,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking import clock, wording
-from booking.notices.queries import InAppLetter, messages_of, unread_of
+from booking.notices.queries import InAppLetter, LetterState, messages_of, sent_beside, unread_of
 from booking.notices.service import mark_read
 from booking.web import lists
 from booking.web.inputs import whole
+from booking.web.sent import state_of
 from booking.web.session import account_id, now, signed_in
 
 blueprint = Blueprint("messages", __name__)
@@ -26,6 +27,7 @@ def list_messages() -> ResponseReturnValue:
     account = account_id() or 0
     rows = messages_of(account, limit=PAGE + 1, offset=(page - 1) * PAGE)
     today = clock.local(now(), lists.HOME_ZONE).date()
+    beside = sent_beside(rows[:PAGE])
     shown = [
         {
             "title": row.title,
@@ -34,6 +36,7 @@ def list_messages() -> ResponseReturnValue:
             "when_label": wording.moment_near(clock.local(row.sent_at, lists.HOME_ZONE), today),
             **_leads_to(row),
             "unread": row.unread,
+            "beside": [_beside(one) for one in beside.get(row.id, [])],
         }
         for row in rows[:PAGE]
     ]
@@ -44,6 +47,16 @@ def list_messages() -> ResponseReturnValue:
         pager=lists.pager(page, pages, "messages.list_messages"),
         unread=unread_of(account),
     )
+
+
+def _beside(one: LetterState) -> str:
+    """What went out with an in-app letter, e.g. 「就诊人的短信：已送达」."""
+    to = (
+        _("就诊人的%(channel)s", channel=one.channel_label)
+        if one.recipient == "patient"
+        else one.channel_label
+    )
+    return _("%(to)s：%(state)s", to=to, state=state_of(one, now())[0])
 
 
 def _leads_to(row: InAppLetter) -> dict[str, str | None]:
