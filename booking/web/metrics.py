@@ -1,4 +1,4 @@
-"""What a monitor reads: whether the invariants hold, as gauges in Prometheus' text format."""
+"""What a monitor reads: whether the invariants hold and how the letters go, as gauges in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from ipaddress import ip_address
 
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from booking.appointments.checkup import Finding, check_up
 from booking.db import db
 from booking.errors import NotFound
+from booking.notices.gauges import Gauge, letter_gauges
 
 blueprint = Blueprint("metrics", __name__)
 
 FRESH_SECONDS = 60.0
+LETTERS_FRESH_SECONDS = 10.0
 STATEMENT_SECONDS, IN_ALL_SECONDS = 2.0, 6.0
 """A scrape gives up after ten seconds; a large hospital's slow invariants are for `flask doctor`."""
 
@@ -43,7 +46,9 @@ def metrics() -> ResponseReturnValue:
     if not _may_read():
         raise NotFound
     return Response(
-        _text(_reading()), content_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"}
+        _text(_reading()) + _letters(),
+        content_type="text/plain; version=0.0.4",
+        headers={"Cache-Control": "no-store"},
     )
 
 
@@ -84,6 +89,49 @@ def _reading() -> Reading:
         return reading
     finally:
         _one_at_a_time.release()
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The gauges of the letters as this process last read them."""
+
+    text: str
+    at: float
+
+
+_kept_letters: dict[str, Letters] = {}
+
+
+def _letters() -> str:
+    """Return the gauges of the letters, read at most every ten seconds; none while the database does not answer."""
+    where = current_app.config["SQLALCHEMY_DATABASE_URI"]
+    kept = _kept_letters.get(where)
+    if kept and time.monotonic() - kept.at < LETTERS_FRESH_SECONDS:
+        return kept.text
+    try:
+        if db.engine.dialect.name == "postgresql":
+            db.session.execute(text(f"SET LOCAL statement_timeout = {int(STATEMENT_SECONDS * 1000)}"))
+        said = "".join(_gauge(one) for one in letter_gauges())
+    except SQLAlchemyError:
+        current_app.logger.exception("no gauges of the letters: the database does not answer")
+        return ""
+    finally:
+        db.session.rollback()
+    _kept_letters[where] = Letters(said, time.monotonic())
+    return said
+
+
+def _gauge(one: Gauge) -> str:
+    """Return one gauge in the exposition format (version 0.0.4), with its labels' values escaped."""
+    lines = [f"# HELP {one.name} {one.says}", f"# TYPE {one.name} gauge"]
+    for labels, value in one.values:
+        said = ",".join(f'{name}="{_escaped(label)}"' for name, label in labels)
+        lines.append(f"{one.name}{{{said}}} {value:g}" if labels else f"{one.name} {value:g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _text(reading: Reading) -> str:
