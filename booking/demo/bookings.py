@@ -126,6 +126,7 @@ class Book:
                 "arrived_at": None,
                 "arrived_late": False,
                 "queue_number": None,
+                "remind": account_id is not None,
             }
             | columns
         )

@@ -16,6 +16,7 @@ from booking.demo.content import SOURCE, add_content
 from booking.demo.days import fill_days
 from booking.demo.files import Say, read
 from booking.demo.house import ZONE, add_templates, build_house
+from booking.demo.ledger import fill_ledger
 from booking.demo.sessions import add_sessions
 from booking.demo.visits import add_visits
 from booking.directory.models import Hospital
@@ -56,6 +57,7 @@ def load_demo(say: Say) -> None:
     add_templates(house, say)
     add_sessions(house, today, say)
     fill_days(house, crowd, today, say)
+    fill_ledger(house, today, say)
     add_visits(house, accounts, today)
     _mark(clock.db_now(db.session()))
     say("", 1)
