@@ -57,6 +57,8 @@ STAFF = [
     "/staff/templates/new",
     "/staff/templates/apply",
     "/staff/day",
+    "/staff/delivery",
+    "/staff/calls",
     "/staff/sessions/new",
 ]
 

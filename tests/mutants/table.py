@@ -10,5 +10,6 @@ from tests.mutants.offers import OFFERS
 from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
 from tests.mutants.waiting import WAITING
+from tests.mutants.watch import WATCH
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS
+MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH
