@@ -7,10 +7,15 @@ filled, so that what is filed and what is sent are one thing.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from flask import current_app
+from flask_babel import get_locale
+from jinja2 import Environment
 
 from booking.notices.approved import described
 from booking.notices.filling import fill, one_line
@@ -20,33 +25,17 @@ CONSTANTS = ("site",)
 """Words that are the same in every message of one installation; they are filed as they are."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([a-z_0-9]+){_CLOSE}")
+_BLANKS = re.compile(r" {2,}")
 _RUN = re.compile(f"{_OPEN}[a-z_0-9]+{_CLOSE}(?: *{_OPEN}[a-z_0-9]+{_CLOSE})*")
 
 
 class _Marked(str):
-    """A word that answers questions as itself and prints as the mark of its place."""
+    """A word that is there, and prints as the mark of its place."""
 
     mark: str
 
-    def __new__(cls, name: str, value: str) -> _Marked:
-        made = super().__new__(cls, value)
-        made.mark = f"{_OPEN}{name}{_CLOSE}"
-        return made
-
-    def __str__(self) -> str:
-        return self.mark
-
-    def __format__(self, spec: str) -> str:
-        return self.mark
-
-
-class _MarkedNumber(int):
-    """The same for a number."""
-
-    mark: str
-
-    def __new__(cls, name: str, value: int) -> _MarkedNumber:
-        made = super().__new__(cls, value)
+    def __new__(cls, name: str) -> _Marked:
+        made = super().__new__(cls, name)
         made.mark = f"{_OPEN}{name}{_CLOSE}"
         return made
 
@@ -80,31 +69,51 @@ def take_apart(kind: str, words: Mapping[str, Any]) -> Taken:
     """Fill `<kind>.sms.txt` and tell fixed words and variables apart.
 
     Words that stand beside each other are one variable, named after the last: carriers refuse two without a word between.
+    The sentences may ask of a word whether it is there, and nothing else (template_check sees to that): so they are filled
+    once for each set of words present, not for each letter.
     """
-    marked = {name: _mark(name, value) for name, value in words.items()}
-    filled = one_line(fill(f"{kind}.sms.txt", marked))
-    variables: list[tuple[str, str]] = []
+    there = frozenset(name for name, value in words.items() if value or type(value) is int)
+    env = current_app.jinja_env
+    shape = _shape(env, kind, str(get_locale()), there, frozenset(words))
+    values = {name: str(value) for name, value in words.items()}
+    variables = tuple((name, _said(parts, values)) for name, parts in shape.variables)
+    return Taken(_said(shape.parts, values), shape.filed, variables)
 
-    def said(match: re.Match[str]) -> str:
-        return str.__str__(words[match[1]]) if isinstance(words[match[1]], str) else str(words[match[1]])
+
+@dataclass(frozen=True)
+class _Shape:
+    """What all letters with the same fixed words and the same words present have in common. Parts are fixed words and names
+    of places in turn, beginning with fixed words."""
+
+    filed: str
+    parts: tuple[str, ...]
+    variables: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@functools.lru_cache(maxsize=2048)
+def _shape(
+    _env: Environment, kind: str, _language: str, there: frozenset[str], known: frozenset[str]
+) -> _Shape:
+    """Return the shape of the text that `kind` becomes with the words `there`, of all that are `known`."""
+    filled = one_line(
+        fill(f"{kind}.sms.txt", {name: _Marked(name) if name in there else "" for name in known})
+    )
+    variables: list[tuple[str, tuple[str, ...]]] = []
 
     def file(match: re.Match[str]) -> str:
-        names = _MARK.findall(match[0])
-        if names[-1] in CONSTANTS:
-            return f"{{{names[-1]}}}"
-        name, again = names[-1], sum(1 for known, _ in variables if known.rstrip("0123456789") == names[-1])
-        name = f"{name}{again + 1}" if again else name
-        variables.append((name, re.sub(r" {2,}", " ", _MARK.sub(said, match[0])).strip()))
-        return f"${{{name}}}"
+        parts = tuple(_MARK.split(match[0]))
+        name = parts[-2]
+        if name in CONSTANTS:
+            return f"{{{name}}}"
+        again = sum(1 for known, _ in variables if known.rstrip("0123456789") == name)
+        variables.append((f"{name}{again + 1}" if again else name, parts))
+        return f"${{{variables[-1][0]}}}"
 
     filed = _RUN.sub(file, filled)
-    text = re.sub(r" {2,}", " ", _MARK.sub(said, filled)).strip()
-    return Taken(text, re.sub(r"^【\{site\}】", "", filed), tuple(variables))
+    return _Shape(re.sub(r"^【\{site\}】", "", filed), tuple(_MARK.split(filled)), tuple(variables))
 
 
-def _mark(name: str, value: Any) -> Any:
-    if isinstance(value, str) and value:
-        return _Marked(name, value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return _MarkedNumber(name, value)
-    return value
+def _said(parts: tuple[str, ...], values: Mapping[str, str]) -> str:
+    """Return what was said: the parts with the values in their places."""
+    text = "".join(values[part] if at % 2 else part for at, part in enumerate(parts))
+    return (_BLANKS.sub(" ", text) if "  " in text else text).strip()

@@ -12,6 +12,7 @@ import pytest
 
 import config
 from booking import app as application
+from booking.notices import short_text
 from booking.notices.approved import Approved, Unreadable, Word, approved, described, read, wechat_templates
 from booking.notices.short_text import short_message, take_apart
 from booking.notices.template_check import kinds, problems, variants
@@ -106,6 +107,20 @@ def test_a_word_that_happens_to_look_like_a_place_stays_a_word(plain):
     assert taken.filed == take_apart("confirmed", WORDS).filed
 
 
+def test_letters_with_the_same_words_there_share_a_shape_and_nothing_else(plain):
+    first = short_message("", "draw_lost", WORDS | {"hospital": "甲医院", "entries": 0, "places": 3})
+    second = short_message(
+        "", "draw_lost", WORDS | {"hospital": "乙医院", "entries": 41, "places": 0, "name": "王*"}
+    )
+    assert "甲医院" in first.text and "（0 人报名，3 个号）" in first.text and "李*" in first.text
+    assert "乙医院" in second.text and "（41 人报名，0 个号）" in second.text and "王*" in second.text
+    assert first.template == second.template == "draw_lost.sms"
+    assert (
+        short_message("", "cancelled", WORDS | {"by_hospital": True}).template == "cancelled.sms/by_hospital"
+    )
+    assert short_message("", "cancelled", WORDS | {"by_hospital": False}).template == "cancelled.sms"
+
+
 # --- what a check finds ----------------------------------------------------------------------------------------------
 
 
@@ -186,7 +201,9 @@ def test_one_short_link_of_our_own_is_all(plain, monkeypatch, sentence, found):
         return (text + "\n" + sentence if name == "notices/code.sms.txt" else text, *rest)
 
     monkeypatch.setattr(plain.jinja_env.loader, "get_source", with_link)
-    monkeypatch.setattr(plain.jinja_env, "cache", None)  # which has the sentences as they stand
+    # both keep the sentences as they stand
+    monkeypatch.setattr(plain.jinja_env, "cache", None)
+    monkeypatch.setattr(short_text, "_shape", short_text._shape.__wrapped__)
     with plain.app_context():
         (one,) = variants("code", described())
         said = problems(
