@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from booking import wording_english
 
 WEEKDAYS = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
+
+
+def in_language(language: str) -> Any:
+    """Return the functions of this module that letters use, in `language`: "zh" these, "en" the English ones."""
+    return wording_english if language == "en" else sys.modules[__name__]
+
+
+def near(days: int) -> str:
+    """Return 「今天」 or 「明天」 for 0 or 1 days from now, else nothing."""
+    return {0: "今天", 1: "明天"}.get(days, "")
 
 
 def weekday(day: date) -> str:
@@ -53,6 +67,11 @@ def part_of_day(at: time) -> str:
 def when_long(day: date, at: time, part: str = "") -> str:
     """Return 「11 月 25 日 周三 上午 08:30」; without `part` the one the time falls into is named."""
     return f"{day_long(day)} {part or part_of_day(at)} {clock(at)}"
+
+
+def part_named(name: str) -> str:
+    """Return the name of a part of day: the hospital's own."""
+    return name
 
 
 def when_short(day: date, at: time, today: date) -> str:

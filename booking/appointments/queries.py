@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ScalarSelect, Select, and_, bindparam, case, or_, select
 
 from booking.appointments.models import Appointment, AppointmentEvent
+from booking.appointments.reminders import preparing
 from booking.appointments.rules import STATUS_NAMES, extensions_allowed, is_late, is_visit_code
 from booking.clock import db_now, local
 from booking.db import Instant, core, db
@@ -27,7 +28,8 @@ UPCOMING = ("booked", "arrived", "in_visit", "confirming")
 @dataclass(frozen=True)
 class AppointmentView:
     """An appointment with what its pages and letters say. Names, fee and time are as sold; room, desk and
-    `preparation` (what to do before the visit, or "") are as they are now.
+    `preparation` (what to do before the visit, or "") are as they are now; from `prepares_at` on
+    everybody concerned should know it.
 
     Fees in cents; instants aware UTC; `starts_local` is wall time in `zone`. `patient_*` are empty for a hold.
     `stop_reason` is what patients are told when a stop cancelled this visit; `cancel_reason` may be a note of the desk.
@@ -70,6 +72,7 @@ class AppointmentView:
     fee_name: str
     fee_cents: int
     preparation: str
+    prepares_at: datetime
     account_id: int | None
     patient_id: int | None
     patient_name: str
@@ -107,6 +110,8 @@ class AppointmentView:
     cancel_is_late: bool
     arrive_minutes: int
     late_minutes: int
+    quiet_from: time
+    quiet_to: time
 
 
 def _last_verb() -> ScalarSelect[str]:
@@ -239,6 +244,7 @@ def _view(
         fee_name=sold.get("fee_name", ""),
         fee_cents=int(sold.get("fee_cents", 0)),
         preparation=kind.preparation.strip(),
+        prepares_at=preparing(row.starts_at, row.zone, policy.prepare_time),
         account_id=row.account_id,
         patient_id=row.patient_id,
         patient_name=patient.name if patient else "",
@@ -276,6 +282,8 @@ def _view(
         cancel_is_late=late,
         arrive_minutes=policy.arrive_minutes,
         late_minutes=policy.late_minutes,
+        quiet_from=policy.quiet_from,
+        quiet_to=policy.quiet_to,
     )
 
 

@@ -113,7 +113,7 @@ def _row(one: Variant, carrier: str, known: str) -> dict[str, Any]:
     ]
     description = described()
     for place, (_, longest) in zip(places, one.longest.variables, strict=True):
-        word = description.words.get(f"{one.kind}.{place['name']}") or description.words[place["name"]]
+        word = description.word(one.kind, str(place["name"])) or description.words[str(place["name"])]
         place |= {"sort": word.sort, "longest": len(longest)}  # type: ignore[dict-item]
     text = filled(one.filed, {str(place["name"]): str(place["place"]) for place in places}, settings)
     example = f"【{settings['SMS_SIGNATURE']}】{filled(one.filed, dict(one.example.variables), settings)}"

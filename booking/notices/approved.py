@@ -42,6 +42,16 @@ class Description:
     templates: tuple[Template, ...]
     names: dict[str, str]
 
+    def word(self, kind: str, name: str) -> Word | None:
+        """Return what is described about a word in letters of `kind` (`en/…` in English), or None.
+
+        A word that stands in a text again is numbered there.
+        """
+        tongue = kind.partition("/")[0] if "/" in kind else ""
+        plain = name.rstrip("0123456789")
+        known = (self.words.get(one) for one in (f"{kind}.{plain}", f"{tongue}.{plain}", plain))
+        return next((word for word in known if word), None)
+
 
 class Unreadable(Exception):
     """A file about templates cannot be used; the text is one sentence for whoever starts the program."""
@@ -100,9 +110,9 @@ class Approved:
     def values(self, letter: Rendered) -> list[tuple[str, str]]:
         """Return the variables as a carrier takes them: a longer one is cut, as it would be refused. Raises Temporary for one
         that must not be cut."""
-        words, kind = described().words, letter.template.partition(".")[0]
+        kind = letter.template.partition(".")[0]
         for name, value in letter.variables:
-            word = words.get(f"{kind}.{name}") or words.get(name)
+            word = described().word(kind, name)
             if len(value) > self.longest and (word is None or word.whole):
                 raise Temporary(f"{name} is longer than the {self.longest} signs carriers take", ours=True)
         return [(name, cut(value, self.longest)) for name, value in letter.variables]

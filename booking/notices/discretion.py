@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from flask_babel import gettext as _
 from sqlalchemy import or_, select
 
 from booking.appointments.queries import AppointmentView
@@ -58,11 +57,6 @@ def sensitive_among(views: Iterable[AppointmentView]) -> set[uuid.UUID]:
     )
     departments = set(found)
     return {view.id for view in seen if view.sensitive or view.department_id in departments}
-
-
-def department(view: AppointmentView, sensitive: bool) -> str:
-    """Return the department's name, or 「门诊」."""
-    return _("门诊") if sensitive else view.department
 
 
 def spot(sensitive: bool, text: str) -> str:

@@ -12,9 +12,10 @@ from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import db
 from booking.notices.handing import Ready
+from booking.notices.reaching import NotYet, NoWay
 from booking.notices.rules import next_try
 from booking.notices.senders.provider import Outcome, Permanent, Provider, Sent, where
-from booking.notices.writing import Failure, NotWanted, NoWay
+from booking.notices.writing import Failure, NotWanted
 from booking.settling import Ended
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,10 @@ def unwritten(message: Claimed, why: Failure) -> Ended:
     """Return what becomes of a letter that could not be written."""
     if isinstance(why, NotWanted):
         return Ended(message, "superseded", str(why))
+    if isinstance(why, NotYet):
+        if why.at >= message.expires_at:
+            return Ended(message, "expired", str(why), untried=True)
+        return Ended(message, "waiting", str(why), retry_at=why.at, untried=True)
     if isinstance(why, NoWay):
         return Ended(message, "suppressed", str(why))
     log.error("letter %s (%s, %s) not written: %s", message.id, message.kind, message.channel, where(why))

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from flask import current_app
-from flask_babel import gettext as _
 
-from booking import wording
 from booking.appointments.queries import AppointmentView
-from booking.notices.letters import site
 from booking.notices.senders.provider import Rendered
-from booking.notices.short_text import short_message
+from booking.notices.shaping import shape, site
+from booking.notices.tongue import tongue
 
 WORDS = ("coming", "over", "refused", "stopped", "wrong", "last", "unclear")
 """What an answer may say; its sentence stands in `reply_<word>.sms.txt`."""
 
 
-def reply_letter(word: str, reason: str, view: AppointmentView | None) -> Rendered:
+def reply_letter(
+    word: str, reason: str, view: AppointmentView | None, *, language: str | None = None
+) -> Rendered:
     """Return the answer `word` (one of WORDS): about a visit, or None; `reason` is a refusal's sentence, or ""."""
+    spoken = tongue(language)
     words = {
         "site": site(),
         "reason": reason.rstrip("。"),
-        "when": wording.when_long(view.visit_date, view.starts_local, view.part) if view else "",
+        "when": spoken.dates.when_long(view.visit_date, view.starts_local, view.part) if view else "",
         "place": view.hospital if view else "",
         "phone": (view.hospital_phone if view else "") or current_app.config["HELP_PHONE"],
     }
-    return short_message(_("回复"), f"reply_{word}", words)
+    return shape(f"reply_{word}", "sms", words, spoken)

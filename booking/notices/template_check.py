@@ -195,7 +195,7 @@ def _fillings(
 
 
 def _word(kind: str, name: str, description: Description) -> Word:
-    return description.words.get(f"{kind}.{name}") or description.words[name]
+    return description.word(kind, name) or description.words[name]
 
 
 def _words_of(kind: str) -> tuple[set[str], set[str]]:

@@ -8,25 +8,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking.appointments.queries import AppointmentView, appointment, appointments
-from booking.appointments.reminders import OPTIONAL
+from booking.appointments.reminders import PREPARATION
 from booking.appointments.wish_queries import wish
 from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import db
 from booking.notices import discretion, draw_letters, letters
 from booking.notices.hospital_letters import hospital_letter
+from booking.notices.reaching import NotYet, NoWay, address_of, ensure_awake, ensure_wished, language_of
 from booking.notices.reply_letters import reply_letter
+from booking.notices.reply_rules import reply_code
 from booking.notices.senders.provider import Rendered
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from booking.people.models import Account, OneTimeCode, Patient
+from booking.people.service import CODE_LIVES
 from booking.vault import short_code
 
 WANTED = """
-message.channel = 'webhook' OR CASE message.kind
+CASE WHEN message.channel = 'webhook' THEN TRUE
+WHEN message.channel = 'voice' AND EXISTS (
+    SELECT 1 FROM message s WHERE s.hospital_id = message.hospital_id AND s.appointment_id = message.appointment_id
+      AND s.kind = message.kind AND s.version = message.version AND s.channel = 'sms'
+      AND s.recipient = message.recipient AND s.status = 'delivered') THEN FALSE
+ELSE CASE message.kind
   WHEN 'reply' THEN TRUE WHEN 'draw_entered' THEN TRUE WHEN 'draw_lost' THEN TRUE WHEN 'draw_off' THEN TRUE
   WHEN 'code' THEN EXISTS (
     SELECT 1 FROM one_time_code c WHERE c.id = message.code_id AND c.ended_at IS NULL)
@@ -49,9 +58,12 @@ message.channel = 'webhook' OR CASE message.kind
           WHEN message.kind IN ('no_show', 'appeal_declined') THEN a.status = 'no_show'
           WHEN message.kind = 'excused' THEN a.status = 'excused'
           ELSE a.status = 'booked' AND a.version = message.version END)
-END
+END END
 """
-"""SQL over `message`, true while it should still go out: the appointment, or the wish, stands as the letter says."""
+"""SQL over `message`, true while it should still go out: the appointment, or the wish, stands as the letter says.
+
+A phone rings only while no receipt says that the same letter reached the same person as a short message.
+"""
 
 STANDS_WHILE = {
     "cancelled": "cancelled",
@@ -61,21 +73,10 @@ STANDS_WHILE = {
     "excused": "excused",
 }
 """Letters about how a visit ended, and the status in which they stay true; all others are about a booked visit."""
-ADDRESSES = {
-    "sms": ("phone", "no phone number"),
-    "voice": ("phone", "no phone number"),
-    "email": ("email", "no e-mail address"),
-    "wechat": ("wechat_openid", "no WeChat"),
-}
-"""Where a person's address on a channel stands, and what is said when there is none."""
 
 
 class NotWanted(Exception):
     """What the letter tells stopped being true after it was claimed."""
-
-
-class NoWay(Exception):
-    """The letter cannot or must not reach its recipient; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Written:
     letter: Rendered
 
 
-Failure = NotWanted | NoWay | Exception
+Failure = NotWanted | NoWay | NotYet | Exception
 M = TypeVar("M", Account, Patient, OneTimeCode)
 
 
@@ -100,6 +101,7 @@ class Rows:
     accounts: dict[int, Account]
     patients: dict[int, Patient]
     codes: dict[int, OneTimeCode]
+    languages: dict[int, str | None]
 
 
 def write(batch: Sequence[Claimed]) -> list[Written | Failure]:
@@ -130,6 +132,7 @@ def _rows(batch: Sequence[Claimed]) -> Rows:
         if one.appointment_id and (one.kind in letters.ABOUT_A_VISIT or one.channel == "webhook")
     ]
     visits = appointments(batch[0].hospital_id, about, now)
+    codes = _by_id(session, OneTimeCode, (one.code_id for one in batch))
     accounts = {one.account_id for one in batch} | {
         visits[one.appointment_id].account_id
         for one in batch
@@ -141,8 +144,20 @@ def _rows(batch: Sequence[Claimed]) -> Rows:
         discretion.sensitive_among(visits.values()),
         _by_id(session, Account, accounts),
         _by_id(session, Patient, (one.patient_id for one in batch)),
-        _by_id(session, OneTimeCode, (one.code_id for one in batch)),
+        codes,
+        _languages(session, codes.values()),
     )
+
+
+def _languages(session: Session, codes: Iterable[OneTimeCode]) -> dict[int, str | None]:
+    """Return by code the language of whoever has the phone it goes to, as far as an account has it."""
+    by_hash = {one.phone_hash: one.id for one in codes}
+    if not by_hash:
+        return {}
+    found = session.execute(
+        select(Account.phone_hash, Account.language).where(Account.phone_hash.in_(by_hash))
+    )
+    return {by_hash[phone_hash]: language for phone_hash, language in found}
 
 
 def _by_id(session: Session, model: type[M], ids: Iterable[int | None]) -> dict[int, M]:
@@ -162,9 +177,15 @@ def _write(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
         code = rows.codes.get(message.code_id or 0)
         if code is None or code.ended_at is not None or code.expires_at <= rows.now:
             raise NotWanted("the code has ended")
-        return code.phone, letters.code_letter(short_code(code.salt))
+        return code.phone, letters.code_letter(
+            short_code(code.salt),
+            lives=CODE_LIVES,
+            channel=message.channel,
+            language=rows.languages.get(code.id) or language_of(rows.accounts.get(message.account_id or 0)),
+        )
     if message.kind == "reply":
-        return _address_of(message, _recipient(message, rows)), _answer(message)
+        person = _recipient(message, rows)
+        return address_of(message, person), _answer(message, language_of(person))
     if message.kind in draw_letters.ABOUT_A_DRAW:
         about_draw = draw_letters.draw_letter(message, rows.now)
         if about_draw is None:
@@ -177,7 +198,11 @@ def _write(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     view = rows.visits.get(message.appointment_id)
     if view is None or not _stands(message, view):
         raise NotWanted("the appointment changed after the claim")
+    if message.kind == PREPARATION and not view.preparation:
+        raise NotWanted("there is nothing to prepare any more")
     address = _address(message, view, rows)
+    person = _recipient(message, rows)
+    answers = message.channel == "sms" and person is not None and current_app.config["SMS_REPLIES"]
     letter = letters.visit_letter(
         message.kind,
         message.channel,
@@ -186,6 +211,8 @@ def _write(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
         now=rows.now,
         address=address,
         sensitive=view.id in rows.sensitive,
+        language=language_of(person),
+        reply=reply_code(view.id, person.phone_hash or "") if answers and person else "",
     )
     return address, letter
 
@@ -198,12 +225,12 @@ def _to_hospital(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     return str(message.hospital_id), hospital_letter(message.kind, view, now=rows.now)
 
 
-def _answer(message: Claimed) -> Rendered:
+def _answer(message: Claimed, language: str | None) -> Rendered:
     """Return what a reply is answered, with the visit it was about as it stands now."""
     facts = message.facts
     about = uuid.UUID(facts["appointment"]) if facts["appointment"] else None
     view = appointment(message.hospital_id, about) if about else None
-    return reply_letter(facts["word"], facts["reason"], view)
+    return reply_letter(facts["word"], facts["reason"], view, language=language)
 
 
 def _write_wish(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
@@ -220,8 +247,17 @@ def _write_wish(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     elif message.appointment_id is not None:
         one = appointment(message.hospital_id, message.appointment_id)
         about = [one] if one is not None else []
-    address = _address_of(message, rows.accounts.get(message.account_id or 0))
-    return address, wish_letter(message.kind, message.channel, view, about, message.facts, now=rows.now)
+    person = rows.accounts.get(message.account_id or 0)
+    letter = wish_letter(
+        message.kind,
+        message.channel,
+        view,
+        about,
+        message.facts,
+        now=rows.now,
+        language=language_of(person),
+    )
+    return address_of(message, person), letter
 
 
 def _stands(message: Claimed, view: AppointmentView) -> bool:
@@ -232,13 +268,11 @@ def _stands(message: Claimed, view: AppointmentView) -> bool:
 
 
 def _address(message: Claimed, view: AppointmentView, rows: Rows) -> str:
-    """Return where the letter goes now; raises NoWay when there is no address or a reminder is not wished for."""
+    """Return where the letter goes now; raises NoWay and NotYet."""
     person = _recipient(message, rows)
-    if person is None:
-        raise NoWay("the recipient is no longer known")
-    if message.kind in OPTIONAL and not (view.remind and person.reminders_on):
-        raise NoWay("reminders are switched off")
-    address = _address_of(message, person)
+    ensure_wished(message, person, remind=view.remind)
+    ensure_awake(message, rows.now, view.zone, view.quiet_from, view.quiet_to)
+    address = address_of(message, person)
     if message.recipient == "patient" and view.account_id:
         booker = rows.accounts.get(view.account_id)
         if booker is not None and booker.phone == address:
@@ -250,16 +284,3 @@ def _recipient(message: Claimed, rows: Rows) -> Account | Patient | None:
     if message.recipient == "account":
         return rows.accounts.get(message.account_id or 0)
     return rows.patients.get(message.patient_id or 0)
-
-
-def _address_of(message: Claimed, person: Account | Patient | None) -> str:
-    """Return a recipient's address on the letter's channel; raises NoWay when there is none."""
-    if person is None:
-        raise NoWay("the recipient is no longer known")
-    if message.channel == "app":
-        return str(message.account_id)
-    column, none = ADDRESSES[message.channel]
-    address = getattr(person, column, None)
-    if not address:
-        raise NoWay(none)
-    return str(address)

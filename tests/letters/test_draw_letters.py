@@ -7,18 +7,19 @@ from datetime import date, time, timedelta
 
 import pytest
 from flask_babel import force_locale
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from booking.appointments.draw import draw_due
 from booking.appointments.draw_entries import set_draw
 from booking.appointments.stop import stop_session
 from booking.clock import utc
-from booking.db import db
+from booking.db import db, transaction
 from booking.notices.draw_letters import draw_letter
 from booking.notices.service import send_due
 from booking.outbox import Message
+from booking.people.models import Account
 from tests import factory
-from tests.letters.test_letters import same_as_stored
+from tests.letters.test_letters import both_languages, same_as_stored, whole
 from tests.verbs.test_after import staff
 from tests.verbs.test_draw import put_in
 
@@ -44,36 +45,41 @@ def drawn(within, now):
         yield at, opened, people
 
 
-def written(kind, channel):
+def written(kind, channel, language="zh"):
     """What the letters of a kind say, with the parts that differ from draw to draw replaced."""
-    db.session.rollback()
+    with transaction() as session:
+        session.execute(update(Account).values(language=language))
+    db.session.expunge_all()
     rows = db.session.scalars(select(Message).where(Message.kind == kind, Message.channel == channel)).all()
-    texts = [draw_letter(row, factory.now())[1].text for row in rows]
+    texts = [whole(draw_letter(row, factory.now())[1]) for row in rows]
     texts = [re.sub(r"\b[0-9a-f]{64}\b", "ab12…", text) for text in texts]
     texts = [re.sub(r"\b[0-9a-f]{16}\b", "0f0f0f0f0f0f0f0f", text) for text in texts]
     return [re.sub(r"/draw/\d+-[0-9a-f]{32}", "/draw/1-…", text) for text in texts]
 
 
-def test_the_receipt(drawn):
-    same_as_stored("draw_entered.app", written("draw_entered", "app")[0])
+@both_languages
+def test_the_receipt(drawn, language):
+    same_as_stored("draw_entered.app", written("draw_entered", "app", language)[0], language)
 
 
+@both_languages
 @pytest.mark.parametrize("channel", ["sms", "app"])
-def test_the_result_for_who_was_not_drawn(drawn, now, channel):
+def test_the_result_for_who_was_not_drawn(drawn, now, channel, language):
     now.at(RELEASE)
     draw_due()
-    (text,) = written("draw_lost", channel)
-    same_as_stored(f"draw_lost.{channel}", text.replace("欧阳*", "李*"))
+    (text,) = written("draw_lost", channel, language)
+    same_as_stored(f"draw_lost.{channel}", text.replace("欧阳*", "李*"), language)
 
 
+@both_languages
 @pytest.mark.parametrize("channel", ["sms", "app"])
-def test_a_draw_called_off(drawn, channel):
+def test_a_draw_called_off(drawn, channel, language):
     at, opened, _people = drawn
     stop_session(at.id, opened.id, actor=staff(at), reason="外出会诊")
     draw_due()
-    texts = written("draw_off", channel)
+    texts = written("draw_off", channel, language)
     assert len(texts) == 2 and len({text.replace("欧阳*", "李*") for text in texts}) == 1
-    same_as_stored(f"draw_off.{channel}", texts[0].replace("欧阳*", "李*"))
+    same_as_stored(f"draw_off.{channel}", texts[0].replace("欧阳*", "李*"), language)
 
 
 def test_no_letter_names_the_department_or_a_whole_name(drawn, now):

@@ -7,6 +7,7 @@ import re
 import uuid
 from datetime import date, datetime, time, timedelta
 from email import message_from_bytes, policy
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,8 +20,10 @@ from booking.notices import letters
 from booking.notices.calendar import appointment_ics
 from booking.notices.discretion import short_name
 from booking.notices.senders.mail import mail
+from booking.notices.tongue import LANGUAGES
 from tests import factory
 
+both_languages = pytest.mark.parametrize("language", LANGUAGES)
 EXPECTED = Path(__file__).parent / "expected"
 ZONE = "Asia/Shanghai"
 VISIT = date(2026, 11, 25)
@@ -43,6 +46,9 @@ FACTS = {
     "stopped": {"reason": "医生临时有急诊手术。"},
     "appeal_declined": {"reason": "当天的报到名单里没有查到"},
 }
+
+
+CHANNELS = ("sms", "app", "email", "wechat", "voice")
 
 
 def invented(clinic, **columns):
@@ -80,14 +86,16 @@ def invented(clinic, **columns):
             "fee_cents": 2500,
             "fee_name": "挂号费",
             "preparation": "空腹来，早上不要吃东西，可以喝少量白开水",
+            "prepares_at": utc(date(2026, 11, 24), time(18), ZONE),
+            "doctor_pinyin": "shen zhiyuan",
             "cancel_deadline": utc(date(2026, 11, 24), time(17), ZONE),
         }
         | columns
     )
 
 
-def same_as_stored(name: str, text: str) -> None:
-    path = EXPECTED / f"{name}.txt"
+def same_as_stored(name: str, text: str, language: str | None = None) -> None:
+    path = EXPECTED / ("en" if language == "en" else ".") / f"{name}.txt"
     if os.environ.get("LETTERS_WRITE"):
         path.write_text(text + "\n")
     assert text + "\n" == path.read_text()
@@ -99,39 +107,75 @@ def clinic(within):
         yield factory.clinic()
 
 
-def written(clinic, kind, channel="sms", **columns):
+def written(clinic, kind, channel="sms", language=None, facts=None, **columns):
     return letters.visit_letter(
         kind,
         channel,
         invented(clinic, **columns),
-        FACTS.get(kind, {}),
+        FACTS.get(kind, {}) if facts is None else facts,
         now=AT[kind],
         address="li@example.org",
+        language=language,
     )
 
 
+def whole(letter) -> str:
+    """What somebody reads of a letter: its subject, where it has one, and its text."""
+    return f"{letter.subject}\n\n{letter.text}" if letter.subject else letter.text
+
+
+@both_languages
 @pytest.mark.parametrize("channel", ["sms", "app", "email"])
 @pytest.mark.parametrize("kind", letters.ABOUT_A_VISIT)
-def test_each_letter_reads_as_stored(clinic, kind, channel):
-    letter = written(clinic, kind, channel)
-    same_as_stored(
-        f"{kind}.{channel}", f"{letter.subject}\n\n{letter.text}" if channel != "sms" else letter.text
+def test_each_letter_reads_as_stored(clinic, kind, channel, language):
+    same_as_stored(f"{kind}.{channel}", whole(written(clinic, kind, channel, language)), language)
+
+
+@both_languages
+def test_the_page_of_an_email_reads_as_stored(clinic, language):
+    same_as_stored("confirmed.html", written(clinic, "confirmed", "email", language).html, language)
+
+
+@both_languages
+@pytest.mark.parametrize("channel", ["sms", "email"])
+def test_the_code_letter_reads_as_stored(clinic, channel, language):
+    letter = letters.code_letter("123456", lives=timedelta(minutes=5), channel=channel, language=language)
+    same_as_stored(f"code.{channel}", whole(letter), language)
+
+
+@both_languages
+@pytest.mark.parametrize("channel", ["sms", "app", "voice"])
+def test_a_cancellation_by_the_hospital_reads_as_stored(clinic, channel, language):
+    letter = written(clinic, "cancelled", channel, language, {"by": "hospital"}, status="cancelled")
+    same_as_stored(f"cancelled_by_hospital.{channel}", whole(letter), language)
+
+
+@both_languages
+@pytest.mark.parametrize("kind", ["moved", "stopped"])
+def test_what_the_telephone_says_reads_as_stored(clinic, kind, language):
+    same_as_stored(f"{kind}.voice", whole(written(clinic, kind, "voice", language)), language)
+
+
+@both_languages
+@pytest.mark.parametrize("kind", ["reminder_day", "reminder_hours"])
+def test_a_reminder_says_how_to_answer_it(clinic, kind, language):
+    letter = letters.visit_letter(
+        kind, "sms", invented(clinic), {}, now=AT[kind], language=language, reply="0417"
     )
+    same_as_stored(f"{kind}_answered.sms", letter.text, language)
+    assert "T0417" in letter.text and len(letter.text) <= TWO_SEGMENTS
 
 
-def test_the_page_of_an_email_reads_as_stored(clinic):
-    same_as_stored("confirmed.html", written(clinic, "confirmed", "email").html)
-
-
-def test_the_code_letter_reads_as_stored(clinic):
-    assert letters.code_letter("123456").text == "【青梧就医】验证码 123456，5 分钟内有效。不要告诉任何人。"
-
-
-def test_a_cancellation_by_the_hospital_reads_as_stored(clinic):
-    view = invented(clinic, status="cancelled", cancelled_by="hospital")
-    for channel in ("sms", "app"):
-        letter = letters.visit_letter("cancelled", channel, view, {"by": "hospital"}, now=AT["cancelled"])
-        same_as_stored(f"cancelled_by_hospital.{channel}", letter.text)
+@both_languages
+def test_who_books_in_the_evening_is_told_at_once_how_to_prepare(clinic, language):
+    late = {"now": utc(date(2026, 11, 24), time(18), ZONE), "language": language}
+    letter = letters.visit_letter("confirmed", "sms", invented(clinic), {}, **late)
+    same_as_stored("confirmed_prepare.sms", letter.text, language)
+    nothing = letters.visit_letter("confirmed", "sms", invented(clinic, preparation=""), {}, **late)
+    assert "空腹" in letter.text and "空腹" not in nothing.text
+    assert "空腹" not in written(clinic, "confirmed", "sms", language).text, "the evening before tells it"
+    long = letters.visit_letter("confirmed", "sms", invented(clinic, preparation="空腹来。" * 10), {}, **late)
+    assert "空腹" not in long.text and "我的预约" in long.text, "half of an instruction is worse than none"
 
 
 def test_a_late_cancellation_says_that_it_was_recorded(clinic):
@@ -148,13 +192,14 @@ def test_a_deadline_already_past_is_not_named(clinic):
 def test_a_sensitive_department_is_not_named_anywhere(within):
     with force_locale("zh_Hans_CN"):
         clinic = factory.clinic(department={"name": "性病门诊", "sensitive": True})
-        for kind in letters.ABOUT_A_VISIT:
-            for channel in ("sms", "app", "email"):
-                letter = written(
-                    clinic, kind, channel, department="性病门诊", room="性病 2 诊室", desk="皮肤性病科分诊台"
-                )
-                everything = letter.subject + letter.text + letter.html + letter.calendar.decode()
-                assert "性病" not in everything and "皮肤" not in everything, (kind, channel)
+        words = {"department": "性病门诊", "room": "性病 2 诊室", "desk": "皮肤性病科分诊台"}
+        for kind, channel, language in product(
+            letters.ABOUT_A_VISIT, ("sms", "app", "email", "wechat"), LANGUAGES
+        ):
+            letter = written(clinic, kind, channel, language, **words)
+            everything = letter.subject + letter.text + letter.html + letter.calendar.decode()
+            assert "性病" not in everything and "皮肤" not in everything, (kind, channel)
+            assert "空腹" not in everything, "how to prepare tells what for"
         assert "302 诊室" in written(clinic, "confirmed", department="性病门诊").text
 
 
@@ -164,31 +209,40 @@ def test_a_department_of_a_sensitive_specialty_is_not_named(within):
         assert "呼吸" not in written(clinic, "confirmed").text
 
 
-@pytest.mark.parametrize("channel", ["sms", "app", "email"])
+@both_languages
+@pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("kind", letters.ABOUT_A_VISIT)
-def test_no_letter_names_a_patient_in_full_or_what_ails_them(clinic, kind, channel):
-    letter = written(clinic, kind, channel)
+def test_no_letter_names_a_patient_in_full_or_what_ails_them(clinic, kind, channel, language):
+    if channel == "voice" and kind not in ("moved", "stopped"):
+        return
+    letter = written(clinic, kind, channel, language)
     everything = letter.subject + letter.text + letter.html + letter.calendar.decode()
+    everything += str(letter.variables)
     for secret in ("李秋禾", "秋禾", "咳嗽", "不想看了"):
         assert secret not in everything
 
 
+TWO_SEGMENTS = 2 * 67
+
+
+@both_languages
 @pytest.mark.parametrize("kind", letters.ABOUT_A_VISIT)
-def test_a_short_message_is_short_has_no_link_and_begins_with_who_writes(clinic, kind):
-    text = written(clinic, kind).text
+def test_a_short_message_is_short_has_no_link_and_begins_with_who_writes(clinic, kind, language):
+    text = written(clinic, kind, language=language).text
     assert text.startswith("【青梧就医】")
-    assert len(text) <= (155 if kind == "moved" else 140)
+    assert len(text) <= TWO_SEGMENTS, len(text)
     assert "http" not in text and "\n" not in text
-    assert not re.search(r"%\(|[。，]{2}|  ", text)
-    assert text.index("11 月 25 日") < 20, "the date comes first"
+    assert not re.search(r"[{}]|[。，]{2}|[.,]{2}|  | [.,。，]", text)
+    assert text.index("11 月 25 日" if language == "zh" else "25 Nov") < 25, "the date comes first"
 
 
 def test_every_letter_about_a_coming_visit_tells_code_place_and_way_out(clinic):
-    for kind in ("confirmed", "reminder_day", "reminder_hours", "moved"):
-        for channel in ("sms", "app", "email"):
-            text = written(clinic, kind, channel).text
-            for part in ("青梧市第一医院", "4827 1936", "取消", "0571-000-0100", "08:30"):
-                assert part in text, (kind, channel, part)
+    kinds = ("confirmed", "reminder_day", "reminder_hours", "moved")
+    for kind, channel, language in product(kinds, ("sms", "app", "email"), LANGUAGES):
+        text = written(clinic, kind, channel, language).text
+        for part in ("青梧市第一医院", "4827 1936", "0571-000-0100", "08:30"):
+            assert part in text, (kind, channel, part)
+        assert "取消" in text or "ancel" in text or "Cannot come" in text, (kind, channel)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +301,26 @@ def test_a_move_and_a_cancellation_reach_the_same_entry(clinic):
     assert [one[1]["SEQUENCE"] for one in (first, moved, ended)] == [2, 3, 4]
     assert [one[0]["METHOD"] for one in (first, moved, ended)] == ["REQUEST", "REQUEST", "CANCEL"]
     assert ended[1]["STATUS"] == "CANCELLED"
-    assert ended[1]["ATTENDEE"] == "mailto:li@example.org"
+    for _, event in (first, moved, ended):
+        assert event["ATTENDEE"] == "mailto:li@example.org" and event["ORGANIZER"].startswith("mailto:")
+        asked = event["ATTENDEE"].params
+        assert (asked["PARTSTAT"], asked["RSVP"]) == ("ACCEPTED", "FALSE"), "nobody reads an answer"
+
+
+def test_the_calendar_entry_speaks_the_language_of_the_letter(clinic):
+    said = [
+        (str(event["SUMMARY"]), str(event["DESCRIPTION"]))
+        for _, event in (
+            entry_of(written(clinic, "confirmed", "email", language).calendar) for language in LANGUAGES
+        )
+    ]
+    assert said == [
+        ("呼吸内科就诊：沈知远医生", "预约码 4827 1936，就诊人李*。要取消或改时间，请打电话 0571-000-0100。"),
+        (
+            "Visit: Dr Shen Zhiyuan 沈知远",
+            "Visit code 4827 1936, patient 李*. To cancel or change the time, ring 0571-000-0100.",
+        ),
+    ]
 
 
 def test_an_email_carries_text_page_and_calendar(clinic):

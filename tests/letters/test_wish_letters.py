@@ -14,7 +14,7 @@ from booking.appointments.wish_queries import WishView
 from booking.clock import utc
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from tests import factory
-from tests.letters.test_letters import invented, same_as_stored
+from tests.letters.test_letters import TWO_SEGMENTS, both_languages, invented, same_as_stored, whole
 
 ZONE = "Asia/Shanghai"
 NOW = datetime(2026, 11, 23, 9, 12, tzinfo=ZoneInfo(ZONE))
@@ -70,24 +70,25 @@ def offered(clinic, **columns):
     return invented(clinic, **(until | columns))
 
 
-def written(clinic, kind, channel="sms", facts=None, about=None, **columns):
+def written(clinic, kind, channel="sms", facts=None, about=None, language=None, **columns):
     if about is None:
         about = [offered(clinic)] if kind in ("wish_offer", "wish_missed") else []
-    return wish_letter(kind, channel, waiting(clinic, **columns), about, facts or {"why": "rule"}, now=NOW)
+    view, why = waiting(clinic, **columns), facts or {"why": "rule"}
+    return wish_letter(kind, channel, view, about, why, now=NOW, language=language)
 
 
+@both_languages
 @pytest.mark.parametrize("channel", ["sms", "app", "email"])
 @pytest.mark.parametrize("kind", ABOUT_A_WISH)
-def test_each_letter_reads_as_stored(clinic, kind, channel):
-    letter = written(clinic, kind, channel)
-    same_as_stored(
-        f"{kind}.{channel}", letter.text if channel == "sms" else f"{letter.subject}\n\n{letter.text}"
-    )
+def test_each_letter_reads_as_stored(clinic, kind, channel, language):
+    same_as_stored(f"{kind}.{channel}", whole(written(clinic, kind, channel, language=language)), language)
 
 
+@both_languages
 @pytest.mark.parametrize("channel", ["sms", "app"])
-def test_a_wide_wish_for_two_reads_as_stored(clinic, channel):
+def test_a_wide_wish_for_two_reads_as_stored(clinic, channel, language):
     wide = {
+        "language": language,
         "party": 2,
         "patients": ["李*禾", "李*满"],
         "patient_names": ["李秋禾", "李小满"],
@@ -95,31 +96,36 @@ def test_a_wide_wish_for_two_reads_as_stored(clinic, channel):
         "doctors": ["沈知远", "陆明溪", "周可"],
         "line": 1,
     }
-    same_as_stored(f"wish_joined_pair.{channel}", written(clinic, "wish_joined", channel, **wide).text)
+    same_as_stored(
+        f"wish_joined_pair.{channel}", whole(written(clinic, "wish_joined", channel, **wide)), language
+    )
     two = [offered(clinic), offered(clinic, starts_local=time(9), patient_name="李小满")]
     same_as_stored(
-        f"wish_offer_pair.{channel}", written(clinic, "wish_offer", channel, about=two, **wide).text
+        f"wish_offer_pair.{channel}",
+        whole(written(clinic, "wish_offer", channel, about=two, **wide)),
+        language,
     )
 
 
+@both_languages
 @pytest.mark.parametrize("channel", ["sms", "app"])
-def test_the_other_reasons_read_as_stored(clinic, channel):
-    stopped = written(clinic, "wish_missed", channel, {"why": "stopped"}, line=1)
-    same_as_stored(f"wish_missed_stopped.{channel}", stopped.text)
-    same_as_stored(
-        f"wish_ended_booked.{channel}", written(clinic, "wish_ended", channel, {"why": "booked"}).text
-    )
+def test_the_other_reasons_read_as_stored(clinic, channel, language):
+    stopped = written(clinic, "wish_missed", channel, {"why": "stopped"}, line=1, language=language)
+    same_as_stored(f"wish_missed_stopped.{channel}", whole(stopped), language)
+    booked = written(clinic, "wish_ended", channel, {"why": "booked"}, language=language)
+    same_as_stored(f"wish_ended_booked.{channel}", whole(booked), language)
 
 
+@both_languages
 @pytest.mark.parametrize("kind", ABOUT_A_WISH)
-def test_a_short_message_is_short_and_names_nobody_in_full(clinic, kind):
-    text = written(clinic, kind).text
-    assert text.startswith("【青梧就医】") and len(text) <= 140
+def test_a_short_message_is_short_and_names_nobody_in_full(clinic, kind, language):
+    text = written(clinic, kind, language=language).text
+    assert text.startswith("【青梧就医】") and len(text) <= TWO_SEGMENTS, len(text)
     assert "http" not in text and "\n" not in text
-    assert not re.search(r"%\(|[。，]{2}|  ", text)
-    assert text.index("11 月 25 日") < 20, "the date comes first"
+    assert not re.search(r"[{}]|[。，]{2}|[.,]{2}|  | [.,。，]", text)
+    assert text.index("11 月 25 日" if language == "zh" else "25 Nov") < 20, "the date comes first"
     for channel in ("sms", "app", "email"):
-        letter = written(clinic, kind, channel)
+        letter = written(clinic, kind, channel, language=language)
         assert "秋禾" not in letter.subject + letter.text + letter.html
 
 

@@ -88,7 +88,7 @@ def test_after_a_move_only_the_new_time_is_told(visit, gateway, now):
     told = texted(gateway)
     assert len(told) == 2, "the confirmation of the old time was never sent"
     for (text,) in told.values():
-        assert "09:30" in text and "李*已改到这个时间" in text and "08:30 的不用来了" in text
+        assert "09:30" in text and "李*已改到这时" in text and "08:30 的不用来了" in text
     now.at(row.starts_at - timedelta(minutes=30))
     send_due()
     assert all("09:30" in text for texts in texted(gateway).values() for text in texts)

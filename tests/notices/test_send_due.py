@@ -343,8 +343,8 @@ def test_who_has_no_address_gets_none_and_the_row_says_so(within):
     post(row, channels=("sms",), recipient="patient")
     assert send_due() == 0
     assert sorted((letter.status, letter.last_error) for letter in letters()) == [
-        ("suppressed", "no e-mail address"),
         ("suppressed", "no phone number"),
+        ("suppressed", "no verified e-mail address"),
     ]
 
 

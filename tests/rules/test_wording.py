@@ -104,3 +104,28 @@ def test_waiting_that_long_is_enough(seconds, said):
 
 def test_a_visit_code_is_shown_in_two_groups_of_four():
     assert wording.spaced_code("48271936") == "4827 1936"
+
+
+# --- in English, for letters -----------------------------------------------------------------------------------------
+
+
+def test_the_english_words_have_the_same_names_and_say_the_same():
+    english = wording.in_language("en")
+    assert wording.in_language("zh") is wording
+    for name, said in vars(english).items():
+        if callable(said) and getattr(said, "__module__", "") == english.__name__:
+            assert callable(getattr(wording, name)), name
+    at = datetime(2026, 11, 25, 8, 30)
+    assert english.day_long(WEDNESDAY) == "Wed 25 Nov"
+    assert english.when_long(WEDNESDAY, time(8, 30), "上午") == "Wed 25 Nov 08:30"
+    assert english.moment(at) == "Wed 25 Nov 08:30"
+    assert [english.moment_near(at, date(2026, 11, day)) for day in (24, 25, 26, 27)] == [
+        "tomorrow 08:30",
+        "today 08:30",
+        "yesterday 08:30",
+        "Wed 25 Nov 08:30",
+    ]
+    assert [english.near(days) for days in (-1, 0, 1, 2)] == ["", "today", "tomorrow", ""]
+    assert [wording.near(days) for days in (-1, 0, 1, 2)] == ["", "今天", "明天", ""]
+    assert (english.fee(2500), english.fee(2550)) == ("CNY 25", "CNY 25.50")
+    assert (english.part_named("上午"), english.part_named("黎明")) == ("morning", "黎明")
