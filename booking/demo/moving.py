@@ -17,8 +17,8 @@ from booking.demo.house import ZONE
 from booking.errors import BadInput
 from booking.notices.models import DemoLetter
 from booking.outbox import Message
+from booking.people.codes import CODE_PAUSE
 from booking.people.models import OneTimeCode
-from booking.people.service import CODE_PAUSE
 from booking.periodic import PeriodicRun
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.service import advance_sessions

@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 from booking.db import db
 from booking.notices.models import DemoLetter
 from booking.outbox import LIVE, Message, from_reference, reference
-from booking.people.rules import mask_phone
+from booking.people.rules import mask_email, mask_phone
 from booking.refs import ref
 
 
@@ -273,7 +273,7 @@ def _waiting(message: Message) -> ShownLetter:
 def _shown(letter: DemoLetter, message: Message | None) -> ShownLetter:
     label, tone = status_label("accepted")
     kind = message.kind if message else ""
-    masked = mask_phone(letter.to) if letter.channel == "sms" else _mask_mail(letter.to)
+    masked = mask_phone(letter.to) if letter.channel == "sms" else mask_email(letter.to)
     return ShownLetter(
         kind=kind,
         kind_label=kind_label(kind),
@@ -289,8 +289,3 @@ def _shown(letter: DemoLetter, message: Message | None) -> ShownLetter:
         at=letter.at,
         due_at=None,
     )
-
-
-def _mask_mail(address: str) -> str:
-    name, _at, domain = address.rpartition("@")
-    return f"{name[:1]}***@{domain}"

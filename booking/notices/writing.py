@@ -25,8 +25,8 @@ from booking.notices.reply_letters import reply_letter
 from booking.notices.reply_rules import reply_code
 from booking.notices.senders.provider import Rendered
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
+from booking.people.codes import CODE_LIVES
 from booking.people.models import Account, OneTimeCode, Patient
-from booking.people.service import CODE_LIVES
 from booking.vault import short_code
 
 WANTED = """

@@ -39,6 +39,7 @@ class PatientView:
     guardian_phone: str
     guardian_relation: str
     verified: bool
+    reminders_on: bool
     is_last: bool
     consented_at: datetime | None
 
@@ -119,6 +120,7 @@ def _view(
         patient.guardian_phone or "",
         patient.guardian_relation or "",
         patient.verified_at is not None,
+        patient.reminders_on,
         is_last,
         consented_at,
     )

@@ -198,6 +198,12 @@ def _spelt(letters: str, readings: list[frozenset[str]]) -> bool:
     return False
 
 
+def mask_email(address: str) -> str:
+    """Return an address with all but the beginning of its name hidden: 「c***@example.org」."""
+    name, _, domain = address.rpartition("@")
+    return f"{name[:1]}***@{domain}"
+
+
 def mask_phone(phone: str) -> str:
     """Return 138****0001 for an E.164 phone."""
     digits = phone.removeprefix("+86")

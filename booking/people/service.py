@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
-import secrets
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from booking.clock import db_now, local
 from booking.db import broken_constraint, db, retried, transaction
-from booking.errors import BadInput, NotFound, Refusal, TooMany
-from booking.outbox import PLATFORM, Letter, put
+from booking.errors import BadInput, NotFound, Refusal
+from booking.people.codes import issue, live_code, redeem
 from booking.people.models import PATIENTS_PER_ACCOUNT, Account, Consent, OneTimeCode, Patient, PatientLink
 from booking.people.rules import (
     GUARDIAN_RELATIONS,
@@ -28,20 +25,14 @@ from booking.people.rules import (
     check_name,
     id_birth_date,
     id_sex,
-    plain_digits,
     read_phone,
 )
-from booking.vault import blind_index, same, short_code
+from booking.vault import blind_index, short_code
 
-CODE_LIVES = timedelta(minutes=5)
-CODE_TRIES = 5
 CODE_REGIONS = ("+86", "+852", "+853", "+886")
 """Where codes are sent: numbers elsewhere are what SMS fraud uses; their owners book by phone."""
-CODE_PAUSE = timedelta(seconds=60)
-CODES_PER_DAY = 10
 WORDING = "2026-11"
 HOME_ZONE = "Asia/Shanghai"
-_EMAIL = re.compile(r"[^@\s,;<>\"\x00-\x20]{1,64}@[A-Za-z0-9.-]{1,180}\.[A-Za-z]{2,24}")
 
 
 class TooManyPatients(Refusal):
@@ -65,49 +56,16 @@ def request_code(phone: str, purpose: str = "sign_in") -> str:
     if not number.startswith(CODE_REGIONS):
         wrong = "验证码只能发到中国内地和港澳台的手机号"
         raise BadInput(wrong, errors={"phone": wrong})
-    found = blind_index("phone", number)
     with transaction() as session:
-        now = db_now(session)
-        recent = list(
-            session.scalars(
-                select(OneTimeCode.created_at)
-                .where(OneTimeCode.phone_hash == found, OneTimeCode.created_at > now - timedelta(days=1))
-                .order_by(OneTimeCode.created_at.desc())
-            )
+        issue(
+            session,
+            number,
+            blind_index("phone", number),
+            purpose=purpose,
+            channel="sms",
+            too_many="这个手机号今天收取的验证码太多了，请明天再试，或拨打客服电话。",
+            now=db_now(session),
         )
-        if recent and recent[0] + CODE_PAUSE > now:
-            seconds = math.ceil((recent[0] + CODE_PAUSE - now).total_seconds())
-            raise TooMany("发送太频繁，请 %(seconds)s 秒后再试", seconds=seconds)
-        if len(recent) >= CODES_PER_DAY:
-            raise TooMany("这个手机号今天收取的验证码太多了，请明天再试，或拨打客服电话。", seconds=3600)
-        # a code younger than the pause is another request's, made since we looked: it stays, and the index refuses ours
-        live = (
-            OneTimeCode.phone_hash == found,
-            OneTimeCode.purpose == purpose,
-            OneTimeCode.ended_at.is_(None),
-            OneTimeCode.created_at <= now - CODE_PAUSE,
-        )
-        session.execute(update(OneTimeCode).where(*live).values(ended_at=now))
-        try:
-            code_id = session.execute(
-                insert(OneTimeCode)
-                .values(
-                    phone=number,
-                    phone_hash=found,
-                    purpose=purpose,
-                    salt=secrets.token_hex(16),
-                    created_at=now,
-                    expires_at=now + CODE_LIVES,
-                    tries=0,
-                )
-                .returning(OneTimeCode.id)
-            ).scalar_one()
-        except IntegrityError as problem:
-            if broken_constraint(problem) == "uq_one_live_code_per_phone":
-                raise TooMany("发送太频繁，请 %(seconds)s 秒后再试", seconds=60) from problem
-            raise
-        letter = Letter("code", "sms", "code", now, now + CODE_LIVES, code_id=code_id)
-        put(session, PLATFORM, [letter], now=now)
     return number
 
 
@@ -126,14 +84,7 @@ def _live_code(phone: str, purpose: str) -> OneTimeCode | None:
     number, _ = read_phone(phone)
     if number is None:
         return None
-    return db.session.scalars(
-        select(OneTimeCode).where(
-            OneTimeCode.phone_hash == blind_index("phone", number),
-            OneTimeCode.purpose == purpose,
-            OneTimeCode.ended_at.is_(None),
-            OneTimeCode.expires_at > db_now(db.session()),
-        )
-    ).first()
+    return live_code(blind_index("phone", number), purpose)
 
 
 @retried
@@ -146,29 +97,12 @@ def sign_in(phone: str, code: str, purpose: str = "sign_in") -> Account:
     if number is None:
         raise BadInput(wrong, errors={"phone": wrong})
     found = blind_index("phone", number)
-    problem = ""
     with transaction() as session:
         now = db_now(session)
-        row = session.scalars(
-            select(OneTimeCode)
-            .where(
-                OneTimeCode.phone_hash == found,
-                OneTimeCode.purpose == purpose,
-                OneTimeCode.ended_at.is_(None),
-            )
-            .with_for_update()
-        ).first()
-        if row is None or row.expires_at <= now or row.tries >= CODE_TRIES:
-            problem = "验证码已过期，请重新获取"
-        elif not same(short_code(row.salt), plain_digits(code)):
-            row.tries += 1  # committed below: a wrong try must count even though the page says no
-            problem = "验证码不对，请再看一下短信"
-            if row.tries >= CODE_TRIES:
-                problem = "验证码输错太多次，请重新获取"
-        else:
-            row.ended_at = now
+        look_at = "验证码不对，请再看一下短信"
+        problem = redeem(session, found, code, purpose=purpose, look_at=look_at, now=now)
+        if not problem:
             account = _account(session, number, found, now)
-        session.flush()
     if problem:
         raise BadInput(problem, errors={"code": problem})
     return account
@@ -474,24 +408,6 @@ def remove_patient(account_id: int, patient_id: int) -> None:
             .values(last_patient_id=None)
         )
         session.flush()
-
-
-@retried
-def set_email(account_id: int, email: str) -> None:
-    """Set or clear (empty) the address for e-mail letters; raises BadInput(errors)."""
-    email = email.strip()
-    if email and not _EMAIL.fullmatch(email):
-        wrong = "邮箱格式不对，例如 name@example.com"
-        raise BadInput(wrong, errors={"email": wrong})
-    with transaction() as session:
-        session.execute(update(Account).where(Account.id == account_id).values(email=email or None))
-
-
-@retried
-def set_reminders(account_id: int, on: bool) -> None:
-    """Switch an account's reminders; cancellations and stops are always told."""
-    with transaction() as session:
-        session.execute(update(Account).where(Account.id == account_id).values(reminders_on=on))
 
 
 @retried

@@ -23,6 +23,7 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from booking.errors import Refusal
+from booking.people.preferences import LANGUAGES
 from booking.people.rules import GUARDIAN_RELATIONS, ID_TYPES, RELATIONS
 from booking.web.inputs import digits, line, plain
 
@@ -90,6 +91,18 @@ def put_errors(form: FlaskForm, refusal: Refusal) -> list[dict[str, Any]]:
     return loose if errors else [{"text": refusal.text, "href": "", "more": None}]
 
 
+class CheckboxesField(SelectMultipleField):
+    """Any number of choices as checkboxes; what was not offered is refused."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+    def pre_validate(self, form: Any) -> None:
+        known: set[str] = {one.value for one in self.choices or ()}  # type: ignore[union-attr]
+        if set(self.data or ()) - known:
+            raise ValidationError(_("请从列出的选项里选"))
+
+
 class PhoneForm(FlaskForm):
     phone = StringField(_l("手机号"), filters=[digits])
 
@@ -130,18 +143,6 @@ class DrawForm(FlaskForm):
 class MoveForm(FlaskForm):
     request_key = HiddenField(filters=[line])
     slot = HiddenField(filters=[line])
-
-
-class CheckboxesField(SelectMultipleField):
-    """Any number of choices as checkboxes; what was not offered is refused."""
-
-    widget = ListWidget(prefix_label=False)
-    option_widget = CheckboxInput()
-
-    def pre_validate(self, form: Any) -> None:
-        known: set[str] = {one.value for one in self.choices or ()}  # type: ignore[union-attr]
-        if set(self.data or ()) - known:
-            raise ValidationError(_("请从列出的选项里选"))
 
 
 class WishForm(FlaskForm):
@@ -211,8 +212,17 @@ class PatientForm(FlaskForm):
 
 
 class SettingsForm(FlaskForm):
-    email = StringField(_l("邮箱"), filters=[line])
+    language = RadioField(
+        _l("通知用哪种语言"),
+        choices=offered(LANGUAGES.items()),
+        default="zh",
+        validate_choice=False,
+        validators=[one_of_the_choices(_l("请从列出的语言里选一种"))],
+    )
     reminders = BooleanField(_l("就诊前提醒我"))
+    channels = CheckboxesField(_l("提醒发到哪里"), validate_choice=False)
+    patients = CheckboxesField(_l("也提醒就诊人自己的手机"), validate_choice=False)
+    email = StringField(_l("邮箱"), filters=[line])
 
 
 class AskForm(FlaskForm):

@@ -11,8 +11,9 @@ from flask_babel import gettext as _
 from booking import vault
 from booking.errors import BadInput, TooMany
 from booking.limits import limiter
+from booking.people.codes import CODE_PAUSE
 from booking.people.rules import mask_phone, read_phone
-from booking.people.service import CODE_PAUSE, code_waits, demo_code, end_sign_ins, request_code, sign_in
+from booking.people.service import code_waits, demo_code, end_sign_ins, request_code, sign_in
 from booking.web import held
 from booking.web.forms import CodeForm, PhoneForm, put_errors
 from booking.web.inputs import local_path

@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from booking.clock import db_now
 from booking.db import db
 from booking.limits import network
+from booking.people.models import Account
 from booking.people.queries import account as account_of
 from booking.people.queries import sign_in_version
 from booking.people.rules import mask_phone
@@ -37,7 +38,11 @@ class Me:
     phone: str
     phone_masked: str
     email: str
+    email_verified: bool
     reminders_on: bool
+    language: str
+    quiet_channels: tuple[str, ...]
+    has_wechat: bool
 
 
 def now() -> datetime:
@@ -74,8 +79,22 @@ def me() -> Me | None:
         row = account_of(kept) if isinstance(kept, int) else None
         if row is not None and session.get(VERSION, 1) != row.session_version:
             row = None
-        g.web_me = row and Me(row.id, row.phone, mask_phone(row.phone), row.email or "", row.reminders_on)
+        g.web_me = row and _person(row)
     return g.web_me
+
+
+def _person(row: Account) -> Me:
+    return Me(
+        row.id,
+        row.phone,
+        mask_phone(row.phone),
+        row.email or "",
+        row.email_verified_at is not None,
+        row.reminders_on,
+        row.language or "zh",
+        tuple(row.quiet_channels),
+        row.wechat_openid is not None,
+    )
 
 
 def account_id() -> int | None:

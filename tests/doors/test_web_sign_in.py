@@ -258,13 +258,52 @@ def test_removing_a_patient_withdraws_the_consents(app, signed_in):
     assert count(app, Consent, Consent.withdrawn_at.is_(None)) == 0
 
 
+KEPT = {"language": "zh", "reminders": "y", "channels": ["sms"]}
+
+
 def test_settings_keep_a_good_address_and_refuse_a_bad_one(app, signed_in):
-    assert signed_in.post("/me/settings", email="a@example.org", reminders="y").status_code == 303
-    refused = signed_in.post("/me/settings", email="not an address")
+    refused = signed_in.post("/me/settings", KEPT | {"email": "not an address"})
     assert refused.status_code == 422 and "邮箱格式不对" in refused.text
+    kept = signed_in.post("/me/settings", KEPT | {"email": "a@example.org"})
+    assert kept.status_code == 303 and kept.headers["Location"] == "/me/settings/email"
     with app.app_context():
         row = db.session.scalars(select(Account)).one()
-        assert (row.email, row.reminders_on) == ("a@example.org", True)
+        assert (row.email, row.email_verified_at, row.reminders_on) == ("a@example.org", None, True)
+
+
+def test_an_address_is_confirmed_with_the_code_it_was_sent(app, signed_in):
+    page = signed_in.follow(signed_in.post("/me/settings", KEPT | {"email": "a@example.org"}))
+    assert "a***@example.org" in page.text and "a@example.org" not in page.text
+    code = re.search(r"<strong class=\"nums\">(\d{6})</strong>", page.text)[1]
+    wrong = signed_in.post("/me/settings/email", code=str((int(code) + 1) % 1_000_000).zfill(6))
+    assert wrong.status_code == 422 and "验证码不对" in wrong.text
+    assert "还没有确认" in signed_in.get("/me/settings").text
+    done = signed_in.follow(signed_in.post("/me/settings/email", code=code))
+    assert "这个邮箱已确认" in done.text and 'value="email"' in done.text
+    assert signed_in.get("/me/settings/email").status_code == 303, "nothing left to confirm"
+    with app.app_context():
+        assert db.session.scalars(select(Account)).one().email_verified_at is not None
+
+
+def test_a_code_is_sent_again_a_minute_later_and_not_before(app, signed_in):
+    signed_in.post("/me/settings", KEPT | {"email": "a@example.org"})
+    assert signed_in.get("/me/settings/email/resend").status_code == 405
+    page = signed_in.follow(signed_in.post("/me/settings/email/resend"))
+    assert "发送太频繁" in page.text
+    assert count(app, OneTimeCode, OneTimeCode.purpose == "email") == 1
+
+
+def test_settings_keep_language_reminders_and_channels(app, signed_in):
+    saved = signed_in.follow(signed_in.post("/me/settings", language="en", email=""))
+    assert "已保存" in saved.text
+    with app.app_context():
+        row = db.session.scalars(select(Account)).one()
+        assert (row.language, row.reminders_on, row.quiet_channels) == ("en", False, ["sms"])
+    for bad in ({"language": "fr"}, {"channels": "pigeon"}, {"channels": "email"}, {"patients": "999999"}):
+        assert signed_in.post("/me/settings", KEPT | bad).status_code == 422, bad
+    with app.app_context():
+        row = db.session.scalars(select(Account)).one()
+        assert (row.language, row.quiet_channels) == ("en", ["sms"]), "nothing was changed"
 
 
 def test_a_cookie_copied_before_signing_out_is_worth_nothing_afterwards(app, signed_in):

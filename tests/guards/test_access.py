@@ -111,6 +111,8 @@ MATRIX: dict[str, str] = {
     "reserve.release": "account",
     "search.ask": "anyone",
     "search.search": "anyone",
+    "settings.email": "account",
+    "settings.resend": "account",
     "settings.settings": "account",
     "wishes.accept": "account",
     "wishes.decline": "account",

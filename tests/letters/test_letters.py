@@ -21,6 +21,7 @@ from booking.notices.calendar import appointment_ics
 from booking.notices.discretion import short_name
 from booking.notices.senders.mail import mail
 from booking.notices.tongue import LANGUAGES
+from booking.people.codes import CODE_LIVES
 from tests import factory
 
 both_languages = pytest.mark.parametrize("language", LANGUAGES)
@@ -139,8 +140,9 @@ def test_the_page_of_an_email_reads_as_stored(clinic, language):
 @both_languages
 @pytest.mark.parametrize("channel", ["sms", "email"])
 def test_the_code_letter_reads_as_stored(clinic, channel, language):
-    letter = letters.code_letter("123456", lives=timedelta(minutes=5), channel=channel, language=language)
+    letter = letters.code_letter("123456", lives=CODE_LIVES, channel=channel, language=language)
     same_as_stored(f"code.{channel}", whole(letter), language)
+    assert timedelta(minutes=5) == CODE_LIVES, "the short message is filed with this number"
 
 
 @both_languages

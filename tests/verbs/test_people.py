@@ -14,6 +14,7 @@ from booking.db import Model, db, transaction
 from booking.errors import BadInput, NotFound, Refusal, TooMany
 from booking.outbox import PLATFORM, Message
 from booking.people.models import Account, Consent, OneTimeCode, Patient, PatientLink
+from booking.people.preferences import set_email
 from booking.people.queries import patient_of, patients_of
 from booking.people.service import (
     PatientKnown,
@@ -24,8 +25,6 @@ from booking.people.service import (
     remove_old,
     remove_patient,
     request_code,
-    set_email,
-    set_reminders,
     sign_in,
 )
 from booking.vault import blind_index
@@ -635,9 +634,9 @@ def test_two_with_the_same_name_do_not_look_the_same():
 
 def test_an_address_is_set_and_cleared():
     who = factory.account()
-    set_email(who.id, " chen.jing+a@mail.example.org ")
+    assert set_email(who.id, " chen.jing+a@mail.example.org ")
     assert db.session.get(Account, who.id, populate_existing=True).email == "chen.jing+a@mail.example.org"
-    set_email(who.id, "")
+    assert not set_email(who.id, "")
     assert db.session.get(Account, who.id, populate_existing=True).email is None
 
 
@@ -662,13 +661,6 @@ def test_what_is_no_address_is_refused(email):
         set_email(who.id, email)
     assert refused.value.facts["errors"] == {"email": "邮箱格式不对，例如 name@example.com"}
     assert raw(Account, who.id)["email"] is None
-
-
-def test_reminders_are_switched_and_nobody_elses():
-    mine, theirs = factory.account(), factory.account()
-    set_reminders(mine.id, False)
-    assert not db.session.get(Account, mine.id, populate_existing=True).reminders_on
-    assert db.session.get(Account, theirs.id, populate_existing=True).reminders_on
 
 
 def test_no_refusal_repeats_personal_data():
