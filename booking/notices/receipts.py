@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Update, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from booking.clock import db_now
-from booking.db import Instant, core, new_id, retried, transaction
+from booking.db import Instant, constant, core, new_id, retried, transaction
 from booking.notices.callbacks import Event
 from booking.notices.models import Receipt
-from booking.outbox import PLATFORM, Message, from_reference
+from booking.outbox import LIVE, PLATFORM, Message, from_reference
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +32,25 @@ _INSERT = [
 ]
 
 
+def _is(statuses: tuple[str, ...]) -> ColumnElement[bool]:
+    # words of the statement's text: a list of bound values cannot be sent for many rows at once
+    return _MESSAGE.c.status.in_([constant(status) for status in statuses])
+
+
 def _apply(status: str, outranked: tuple[str, ...]) -> Update:
     """The statement that carries a receipt into its letter: forward only.
 
     A letter that is being sent, or waits for another try, was taken by the provider in an earlier or this very try of
     which we have not heard: what the provider says ends it, and the try in hand can no longer settle.
     """
-    tried = and_(_MESSAGE.c.status.in_(("waiting", "sending")), _MESSAGE.c.attempts > 0)
+    tried = and_(_is(LIVE), _MESSAGE.c.attempts > 0)
     at = bindparam("at", type_=Instant())
     return (
         update(_MESSAGE)
         .where(
             _MESSAGE.c.hospital_id == bindparam("hospital"),
             _MESSAGE.c.id == bindparam("letter"),
-            or_(tried, _MESSAGE.c.status.in_(outranked)),
+            or_(tried, _is(outranked)),
         )
         .values(
             status=status,

@@ -72,7 +72,7 @@ INBOUND = (
         "a receipt that comes before the sender has settled ends the letter",
         "N13",
         RECEIPTS,
-        (("or_(tried, _MESSAGE.c.status.in_(outranked))", "_MESSAGE.c.status.in_(outranked)"),),
+        (("or_(tried, _is(outranked))", "_is(outranked)"),),
         (KEPT + "test_a_receipt_that_comes_before_the_sender_has_settled_ends_the_letter",),
     ),
     Mutant(
@@ -80,7 +80,7 @@ INBOUND = (
         "a letter that ended otherwise stays what it is",
         "N13",
         RECEIPTS,
-        (("or_(tried, _MESSAGE.c.status.in_(outranked)),", '_MESSAGE.c.status != "delivered",'),),
+        (("or_(tried, _is(outranked)),", '_MESSAGE.c.status != "delivered",'),),
         (
             KEPT + "test_a_late_receipt_about_a_letter_that_ended_otherwise_is_kept_and_harmless",
             KEPT + "test_a_letter_nobody_has_tried_yet_is_not_ended_by_a_receipt",

@@ -18,7 +18,7 @@ from booking.notices.callbacks import Event, signature
 from booking.notices.models import Receipt
 from booking.notices.receipts import NO_LETTER, Taken, record_receipts
 from booking.outbox import PLATFORM, Message, reference
-from tests.notices.posting import booked, only, post
+from tests.notices.posting import booked, letters, only, post
 
 KEY = "callback-key-of-a-test-0123456789"
 ALL = ("unknown", "failed", "delivered")
@@ -55,6 +55,17 @@ def test_receipts_in_any_order_end_the_same(within, order):
     after = only()
     assert after.status == "delivered" and after.delivered_at is not None
     assert len(kept()) == 3
+
+
+def test_a_batch_about_many_letters_is_carried_into_each(within):
+    for row in booked(6):
+        post(row, channels=("sms",))
+    with transaction() as session:
+        session.execute(update(Message).values(status="accepted", attempts=1, sent_at=db_now(session)))
+    some = letters()
+    events = [said(letter, "failed" if at % 3 == 0 else "delivered") for at, letter in enumerate(some)]
+    assert record_receipts("gateway", events) == Taken(6, 0, 0)
+    assert [only(id=letter.id).status for letter in some] == ["failed", "delivered", "delivered"] * 2
 
 
 def test_a_failure_is_kept_with_its_reason_and_outranked_by_a_delivery_only(within):
