@@ -1,6 +1,6 @@
 # The commands of the house. Needs only make and Python 3.11 or newer; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help run test check mutants bench storm rush bench-growth demo-clear lock screenshots tools
+.PHONY: help run test check mutants bench storm chaos rush bench-growth demo-clear lock screenshots tools
 PY := .venv/bin/python
 WORKERS ?= 2
 
@@ -34,6 +34,9 @@ bench-growth: tools ## CPU of a booking and a page at 1 000, 100 000 and 10 000 
 
 storm: tools ## prove under kill -9 and crashes that no place is sold twice (docs/storm.md; under 10 minutes)
 	@exec $(PY) -m tests.storm
+
+chaos: tools ## prove while everything breaks that no letter is lost, doubled or late for its visit (docs/chaos.md; ten minutes)
+	@exec $(PY) -m tests.chaos
 
 rush: tools ## a release with 5 000 machines beside 200 patients, on a real server (under two minutes)
 	@MACHINES=$${MACHINES:-5000} PATIENTS=$${PATIENTS:-200} $(PY) -m pytest tests/races/test_machines.py -q -s

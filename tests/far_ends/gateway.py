@@ -1,4 +1,7 @@
-"""An SMS gateway on a real port that can misbehave in every way gateways do, and calls back with receipts when asked to."""
+"""An SMS gateway on a real port that can misbehave in every way gateways do, and calls back with receipts when asked to.
+
+It speaks the generic gateway's protocol (docs/gateway.md) and, one letter a request, Alibaba Cloud's SendSms.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.far_ends.callbacks import Callbacks
 from tests.far_ends.ledger import Ledger
@@ -26,6 +30,7 @@ MODES = {
     "refuse": "does not listen",
 }
 """Beside these a mode is a status number: 500, 429 (with Retry-After), 400, 401."""
+NOT_NOW = {"Code": "isp.SYSTEM_ERROR", "Message": "come back later"}
 TAKES = ("ok", "slow", "hang", "drop", "odd", "unkept")
 
 
@@ -97,14 +102,19 @@ class Gateway:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
                 length = int({name.lower(): value for name, value in headers.items()}["content-length"])
-                if not await self._receive(writer, headers, await reader.readexactly(length)):
+                raw = await reader.readexactly(length)
+                asked = dict(parse_qsl(urlsplit(head[0].split()[1]).query))
+                if not await self._receive(writer, headers, asked, raw):
                     break
         self._lines.discard(writer)
         writer.transport.abort()
 
-    async def _receive(self, writer: asyncio.StreamWriter, headers: dict[str, str], raw: bytes) -> bool:
+    async def _receive(
+        self, writer: asyncio.StreamWriter, headers: dict[str, str], asked: dict[str, str], raw: bytes
+    ) -> bool:
         """Take one request; return whether the connection goes on."""
-        said = json.loads(raw)
+        alibaba = "OutId" in asked
+        said = _from_alibaba(asked) if alibaba else json.loads(raw)
         letters = said if isinstance(said, list) else [said]
         mode = self._mode if self._dice.random() < self.share else "ok"
         results = [self._take(one, mode, place, raw, headers) for place, one in enumerate(letters)]
@@ -117,9 +127,12 @@ class Gateway:
             await asyncio.sleep(self.delay)
         status = int(mode) if mode.isdigit() else 200
         body = json.dumps(results if isinstance(said, list) else results[0]).encode()
+        if alibaba:
+            fine = status == 200 and results[0]["status"] == "accepted"
+            body = json.dumps({"Code": "OK", "BizId": results[0]["id"]} if fine else NOT_NOW).encode()
         body = {"odd": b"thanks", "unkept": b'{"id": "g-\\u0000\\ud8007"}'}.get(mode, body)
         if mode == "error":
-            body = b'{"error": "balance is used up"}'
+            body = json.dumps(NOT_NOW if alibaba else {"error": "come back later"}).encode()
         wait = f"Retry-After: {self.retry_after}\r\n" if status == 429 else ""
         writer.write(f"HTTP/1.1 {status} said\r\n{wait}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
@@ -167,6 +180,10 @@ class Gateway:
     def stop(self) -> None:
         """End `run()`."""
         self.loop.call_soon_threadsafe(self._over.set)
+
+
+def _from_alibaba(asked: dict[str, str]) -> dict[str, Any]:
+    return {"to": asked["PhoneNumbers"], "text": asked["TemplateParam"], "reference": asked["OutId"]}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,73 @@
+"""The chaos itself, small: it passes over the product, and it fails over an engine room that marks letters before it sends them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """
+import sys
+from pathlib import Path
+from tests.chaos.chaos import Wanted, chaos
+
+kind, folder, seconds, guard, faults = sys.argv[1:]
+wanted = Wanted(
+    kind, float(seconds), 4711, Path(folder), per_second=6, small=True, sabotage=guard == "sabotage",
+    faults=tuple(faults.split(",")),
+)
+sys.exit(0 if chaos(wanted) else 1)
+"""
+
+
+def small_chaos(
+    kind: str, folder: Path, seconds: int, faults: str, guard: str = "guarded"
+) -> tuple[int, str, str]:
+    """Run a chaos of seconds in a process of its own; return exit code, output and report."""
+    if kind == "postgresql":
+        try:
+            servers.postgresql()
+        except servers.NotHere as problem:
+            pytest.skip(str(problem))
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL, kind, str(folder), str(seconds), guard, faults],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    page = folder / "report.md"
+    return (
+        done.returncode,
+        done.stdout[-3000:] + done.stderr[-3000:],
+        page.read_text() if page.exists() else "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "faults"),
+    [
+        ("sqlite", "kill_sent,gw_500,receipts,gw_drop"),
+        ("postgresql", "kill_sent,freeze,gw_500,kill_claimed,flush,gw_hang,receipts,crash_database"),
+    ],
+)
+def test_a_small_chaos_passes(kind, faults, tmp_path):
+    code, said, page = small_chaos(kind, tmp_path, 22, faults)
+    assert code == 0, said + page
+    assert "# Chaos: PASSED" in page and "kill -9 after the provider accepted" in page
+    assert "not as planned" not in said
+    assert "<polyline" in (tmp_path / "chaos.svg").read_text()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_chaos_over_letters_marked_before_they_are_sent_fails(kind, tmp_path):
+    code, said, page = small_chaos(kind, tmp_path, 12, "mail_451,gw_500,kill_claimed", "sabotage")
+    assert code == 1, said
+    assert "no far end has it" in page, page
