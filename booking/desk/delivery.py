@@ -96,7 +96,7 @@ def _page(problems: list[dict[str, Any]] | None = None) -> str:
 def _tiles(day: figures.Today) -> list[dict[str, Any]]:
     shown = [
         (_("今天计划"), day.planned, "", ""),
-        (_("已发出，等回执"), day.sent, "accepted", ""),
+        (_("已发出"), day.sent, "accepted", ""),
         (_("已送达"), day.delivered, "delivered", "ok"),
         (_("失败"), day.failed, "failed", "stop" if day.failed else ""),
         (_("待发"), day.waiting, "waiting", ""),

@@ -20,7 +20,7 @@ DAYS = 14
 CHANNELS = ("sms", "app", "email", "wechat", "voice", "webhook")
 STATES = {
     "delivered": (_l("已送达"), "ok"),
-    "accepted": (_l("已发出，等回执"), "soon"),
+    "accepted": (_l("已发出"), "soon"),
     "waiting": (_l("待发"), "few"),
     "failed": (_l("失败"), "stop"),
     "not_sent": (_l("没有发"), "off"),

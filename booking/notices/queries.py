@@ -55,6 +55,7 @@ class LetterState:
     at: datetime
     due_at: datetime
     error: str
+    provider: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ def _state(row: Message) -> LetterState:
         at=row.sent_at or row.due_at,
         due_at=row.due_at,
         error=row.last_error,
+        provider=row.provider,
     )
 
 

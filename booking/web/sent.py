@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments.queries import AppointmentView
+from booking.notices.calls import receipts_from
 from booking.notices.queries import LetterState, messages_about
 from booking.notices.why import why
 from booking.people.rules import mask_phone
@@ -15,30 +17,37 @@ from booking.people.rules import mask_phone
 TONES = {"warn": "soon"}
 
 
-def sent(view: AppointmentView, now: datetime) -> list[dict[str, str]]:
-    """Return the letters about a visit in the order they were or will be sent, without the hospital's own; addresses masked.
+def sent(view: AppointmentView, now: datetime) -> list[dict[str, Any]]:
+    """Return what was or will be told about a visit, in order; each with its ways and what became of each, addresses masked.
 
-    Superseded letters are left out: a change ended them, and its own letters stand here.
+    Letters of one kind and time stand together, and their state once when it is the same everywhere. Superseded letters
+    are left out: a change ended them, and its own letters stand here. So is the hospital's own copy.
     """
     today = clock.local(now, view.zone).date()
-    shown = []
+    told: dict[tuple[str, datetime], dict[str, Any]] = {}
     for one in messages_about(view.hospital_id, [view.id])[view.id]:
         if one.recipient == "hospital":
             continue
         state, tone = state_of(one, now)
         at = wording.moment_near(clock.local(one.at, view.zone), today)
-        shown.append(
+        planned = one.status == "waiting" and one.due_at > now
+        about = told.setdefault(
+            (one.kind, one.due_at),
             {
                 "what": one.kind_label,
-                "how": " ".join(word for word in (one.channel_label, _whose(one, view)) if word),
-                "when": _("计划 %(when)s 发", when=at)
-                if one.status == "waiting" and one.due_at > now
-                else at,
-                "state": state,
-                "tone": tone,
-            }
+                "when": _("计划 %(when)s 发", when=at) if planned else at,
+                "ways": [],
+                "state": "",
+                "tone": "",
+            },
         )
-    return shown
+        how = " ".join(word for word in (one.channel_label, _whose(one, view)) if word)
+        about["ways"].append({"how": how, "state": "" if planned else state, "tone": tone})
+    for about in told.values():
+        states = {(way["state"], way["tone"]) for way in about["ways"]}
+        if len(states) == 1:
+            ((about["state"], about["tone"]),) = states
+    return list(told.values())
 
 
 def state_of(one: LetterState, now: datetime) -> tuple[str, str]:
@@ -49,7 +58,7 @@ def state_of(one: LetterState, now: datetime) -> tuple[str, str]:
     if one.status in ("waiting", "sending"):
         return _("正在发"), "soon"
     if one.status == "accepted":
-        return (_("已发出") if one.channel == "email" else _("已发出，还没有送达回执")), "soon"
+        return (_("已发出，还没有送达回执") if one.provider in receipts_from() else _("已发出")), "soon"
     if one.status == "delivered":
         return (_("已放进站内消息") if one.channel == "app" else _("已送达")), "ok"
     because = why(one.status, one.error)
