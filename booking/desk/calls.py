@@ -23,7 +23,7 @@ blueprint = Blueprint("calls", __name__)
 
 REASONS = {
     "failed": _l("短信没有发到"),
-    "no_receipt": _l("短信发出了，一直没有送达回执"),
+    "no_receipt": _l("短信一直没有送达的回音"),
 }
 OUTCOMES = {
     "reached": (_l("已告知"), "ok"),

@@ -63,7 +63,7 @@ def by_day(counts: figures.Tally, today: figures.Today, at: House) -> dict[str, 
             }
             for n, (day, one) in enumerate(zip(days, groups, strict=True))
         ],
-        "marks": _("柱子上方的红字是失败条数"),
+        "marks": _("柱子上方的数字是失败条数"),
         "legend": _legend(*STATES),
         "head": [_("日期"), *(label for label, _tone in STATES.values())],
         "rows": [

@@ -29,6 +29,9 @@ MUST_REACH = ("stopped", "cancelled", "moved", "confirmed")
 BY_THE_HOSPITAL = ("draw",)
 """Bookings that happened while nobody was there to see it: their confirmation is the only word of them."""
 LOOK_BACK = timedelta(days=7)
+LONGEST_PAUSE = timedelta(minutes=20)
+"""No letter rests longer between two tries (`rules.LADDER`), unless its provider asked for more."""
+SOON = timedelta(hours=24)
 BATCH = 200
 
 
@@ -68,9 +71,9 @@ def list_calls() -> Listed:
     Listed is a letter that must arrive (a stop, a cancellation or a move by the hospital, a place won in a draw)
     when all its ways to a phone failed, expired or were not possible; and a stop or a change of the same day whose
     message no receipt confirmed `policy.call_after_minutes` after it was accepted, if its provider is one that gives
-    receipts (RECEIPTS_FROM). One open call per appointment; a change that was on the list once does not come back. An
-    open call closes as not needed when the letter was delivered after all or the visit changed again. A repeat changes
-    nothing; any number of workers may run this.
+    receipts (RECEIPTS_FROM), or whose message has not left by then although the visit is within a day. One open call per
+    appointment; a change that was on the list once does not come back. An open call closes as not needed when the letter
+    was delivered after all or the visit changed again. A repeat changes nothing; any number of workers may run this.
     """
     opened = closed = 0
     session = end_read()
@@ -85,7 +88,13 @@ def list_calls_of(hospital_id: int) -> Listed:
     """As `list_calls`, for one hospital."""
     session = end_read()
     now = db_now(session)
-    changed = sorted({*_with_failures(session, hospital_id, now), *_unconfirmed(session, hospital_id, now)})
+    changed = sorted(
+        {
+            *_with_failures(session, hospital_id, now),
+            *_unconfirmed(session, hospital_id, now),
+            *_stuck(session, hospital_id, now),
+        }
+    )
     opened = 0
     for start in range(0, len(changed), BATCH):
         with transaction() as session:
@@ -155,6 +164,26 @@ def _unconfirmed(session: Session, hospital_id: int, now: datetime) -> list[uuid
     return [one for one in session.scalars(query) if one is not None]
 
 
+def _stuck(session: Session, hospital_id: int, now: datetime) -> list[uuid.UUID]:
+    """Visits of the coming day with a letter that was tried in vain and waits for its next try (reads ix_message_due)."""
+    query = (
+        select(Message.appointment_id)
+        .join(Appointment, _about_now(Message))
+        .where(
+            Message.hospital_id == hospital_id,
+            Message.status.in_(("waiting", "sending")),
+            Message.next_at < now + LONGEST_PAUSE,
+            Message.attempts > 0,
+            Message.channel.in_(BY_PHONE),
+            Message.kind.in_(("stopped", "cancelled", "moved")),
+            Appointment.starts_at < now + SOON,
+            _never_listed(Message),
+        )
+        .distinct()
+    )
+    return [one for one in session.scalars(query) if one is not None]
+
+
 def receipts_from() -> tuple[str, ...]:
     """Return the providers whose silence means something, because they give receipts (setting RECEIPTS_FROM)."""
     return tuple(current_app.config["RECEIPTS_FROM"])
@@ -170,8 +199,9 @@ def _open(session: Session, hospital_id: int, ids: Sequence[uuid.UUID], now: dat
         if not mine or not _hospital_did(row, verb, actor_kind):
             continue
         state, reason = reach(mine), "failed"
-        if state == "accepted":
-            if not _silent(row, mine, after, now):
+        if state in ("accepted", "leaving"):
+            late = _silent if state == "accepted" else _late
+            if not late(row, mine, after, now):
                 continue
             reason = "no_receipt"
         elif state != "call":
@@ -230,12 +260,24 @@ def _hospital_did(row: Appointment, verb: str, actor_kind: str) -> bool:
 def _silent(row: Appointment, letters: list[Message], after: int, now: datetime) -> bool:
     """Whether a stop, or a change of the same day, was accepted `after` minutes ago and nobody has confirmed it since."""
     accepted = [one for one in letters if one.status == "accepted" and one.channel in BY_PHONE]
+    # a voice call is itself what follows a silent SMS: taken by its provider, it does not mean that anybody answered
+    accepted = [one for one in accepted if one.channel != "voice"] or accepted
     if not all(one.provider in receipts_from() and one.sent_at for one in accepted):
         return False
     sent = max(one.sent_at for one in accepted if one.sent_at)
     if now < sent + timedelta(minutes=after):
         return False
     return is_urgent(row, letters[0].kind, letters[0].facts, sent)
+
+
+def _late(row: Appointment, letters: list[Message], after: int, now: datetime) -> bool:
+    """Whether a stop, or a change of the same day, of a visit that is near has not left `after` minutes after it was due."""
+    due = min(one.due_at for one in letters if one.channel in BY_PHONE)
+    return (
+        now >= due + timedelta(minutes=after)
+        and row.starts_at < now + SOON
+        and is_urgent(row, letters[0].kind, letters[0].facts, due)
+    )
 
 
 def _put_call(session: Session, row: Appointment, letter: Message, reason: str, now: datetime) -> int:

@@ -99,6 +99,22 @@ WATCH = (
         (OF_CALLS + "test_silence_after_a_stop_counts_only_from_a_provider_that_gives_receipts",),
     ),
     Mutant(
+        "placed-voice-call-counts-as-answered",
+        "a voice call that was placed says nothing about whether anybody answered",
+        "N12",
+        CALLS,
+        (('    accepted = [one for one in accepted if one.channel != "voice"] or accepted\n', ""),),
+        (OF_CALLS + "test_a_voice_call_that_was_placed_is_no_answer",),
+    ),
+    Mutant(
+        "stuck-letter-waits-for-its-last-try",
+        "an urgent letter that cannot leave is for the telephone long before it is given up",
+        "N12",
+        CALLS,
+        (("            *_stuck(session, hospital_id, now),\n", ""),),
+        (OF_CALLS + "test_an_urgent_letter_that_cannot_leave_is_for_the_telephone_when_the_visit_is_near",),
+    ),
+    Mutant(
         "call-stays-after-delivery",
         "a receipt that comes after all closes the call",
         "N13",

@@ -8,16 +8,17 @@ import pytest
 from sqlalchemy import select, update
 
 from booking.appointments.cancel import cancel
+from booking.appointments.models import Appointment
 from booking.appointments.move import move
 from booking.appointments.stop import stop_session
-from booking.clock import local
+from booking.clock import local, utc
 from booking.db import db, transaction
 from booking.errors import BadInput, NotAllowed, NotFound
 from booking.notices.call_queries import calls, calls_about, calls_open
 from booking.notices.calls import list_calls
 from booking.notices.models import PhoneCall
 from booking.notices.tick_off import CallDone, tick_off
-from booking.outbox import Message
+from booking.outbox import Letter, Message, put
 from booking.staff.models import AuditEvent
 from booking.staff.rules import Actor
 from tests import factory
@@ -49,6 +50,12 @@ def ended(row, status, *, channel="sms", **columns):
             )
             .values(status=status, lease_until=None, next_at=factory.now(), **columns)
         )
+
+
+def in_the_morning(now):
+    """Let it be ten in the morning at the clinic, so that the day is not over before the test is."""
+    tomorrow = local(factory.now(), "Asia/Shanghai").date() + timedelta(days=1)
+    now.at(utc(tomorrow, time(10), "Asia/Shanghai"))
 
 
 def open_calls(at):
@@ -139,6 +146,7 @@ def test_silence_after_a_stop_counts_only_from_a_provider_that_gives_receipts(ap
 def test_a_change_without_receipt_is_listed_only_on_the_day_of_the_visit(app, now):
     app.config["RECEIPTS_FROM"] = ["gateway"]
     at = factory.clinic()
+    in_the_morning(now)
     today = local(factory.now(), at.hospital.zone).date()
     rows = []
     for number, day in enumerate((today, today + timedelta(days=3))):
@@ -150,6 +158,39 @@ def test_a_change_without_receipt_is_listed_only_on_the_day_of_the_visit(app, no
     now.shift(minutes=at.policy.call_after_minutes + 1)
     assert list_calls().opened == 1
     assert [call.appointment_id for call in open_calls(at)] == [rows[0].id]
+
+
+def test_a_voice_call_that_was_placed_is_no_answer(app, now):
+    app.config["RECEIPTS_FROM"] = ["gateway"]
+    at, opened, who, row = a_visit()
+    stopped(at, opened)
+    ended(row, "accepted", provider="gateway", sent_at=factory.now())
+    with transaction() as session:
+        voice = Letter(
+            "stopped", "voice", "account", factory.now(), opened.session.ends_at, account_id=who.id
+        )
+        version = session.get(Appointment, (at.id, row.id)).version
+        put(session, at.id, [voice], now=factory.now(), appointment_id=row.id, version=version)
+    ended(row, "accepted", channel="voice", provider="voice", sent_at=factory.now())
+    now.shift(minutes=at.policy.call_after_minutes + 1)
+    assert list_calls().opened == 1
+    ended(row, "delivered", channel="voice")
+    assert list_calls().closed == 1
+
+
+@pytest.mark.parametrize(("days", "calls"), [(0, 1), (3, 0)])
+def test_an_urgent_letter_that_cannot_leave_is_for_the_telephone_when_the_visit_is_near(now, days, calls):
+    at = factory.clinic()
+    in_the_morning(now)
+    day = local(factory.now(), at.hospital.zone).date() + timedelta(days=days)
+    opened = factory.open_session(at, day, starts=time(23, 0), ends=time(23, 59), slot_minutes=59)
+    row = factory.booked(at, opened, factory.person("赵安宁"))
+    stopped(at, opened)
+    ended(row, "waiting", attempts=3, last_error="gateway answered 503")
+    assert list_calls().opened == 0, "it has just been tried"
+    now.shift(minutes=at.policy.call_after_minutes + 1)
+    assert list_calls().opened == calls
+    assert [call.reason for call in open_calls(at)] == ["no_receipt"] * calls
 
 
 def listed():
