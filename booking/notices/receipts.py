@@ -9,19 +9,34 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from booking.clock import db_now
 from booking.db import Instant, constant, core, new_id, retried, transaction
+from booking.directory.models import Hospital
 from booking.notices.callbacks import Event
 from booking.notices.models import Receipt
 from booking.outbox import LIVE, PLATFORM, Message, from_reference
+from booking.vault import blind_index
 
 log = logging.getLogger(__name__)
 
+NAMES_KNOWN_AFTER = timedelta(minutes=10)
 NO_LETTER = uuid.UUID(int=0)
 """A receipt about no letter of ours is kept under this id, owned by the platform, so that somebody sees how many there are."""
 
@@ -75,11 +90,15 @@ _APPLY = {
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a call: receipts that were new, that were known, and (of the new) that are about no letter of ours."""
+    """What became of a call: receipts that were new, that were known, and (of the new) that are about no letter of ours.
+
+    `early`: not kept, because nobody can tell yet which letter they are about; the provider must tell them again.
+    """
 
     kept: int
     repeated: int
     unknown: int
+    early: int = 0
 
 
 @retried
@@ -93,7 +112,10 @@ def record_receipts(provider: str, events: Iterable[Event]) -> Taken:
     by_id = {event.id: event for event in events}
     with transaction() as session:
         now = db_now(session)
-        letters = _letters(session, provider, by_id.values())
+        letters = _letters(session, by_id.values())
+        early = [event.id for event in by_id.values() if event.id not in letters and _is_early(event, now)]
+        for event_id in early:
+            del by_id[event_id]
         rows = [
             {
                 "hospital_id": letters[event.id].hospital_id if event.id in letters else PLATFORM,
@@ -109,7 +131,7 @@ def record_receipts(provider: str, events: Iterable[Event]) -> Taken:
             for event in by_id.values()
         ]
         if not rows:
-            return Taken(0, 0, 0)
+            return Taken(0, 0, 0, len(early))
         insert = _INSERT[session.get_bind().dialect.name == "sqlite"]
         kept = {row.id for row in session.connection().execute(insert, rows)}
         for status, statement in _APPLY.items():
@@ -125,7 +147,7 @@ def record_receipts(provider: str, events: Iterable[Event]) -> Taken:
     unknown = sum(row["message_id"] == NO_LETTER for row in rows if row["id"] in kept)
     if unknown:
         log.warning("%s: %d receipts about no letter of ours", provider, unknown)
-    return Taken(len(kept), len(rows) - len(kept), unknown)
+    return Taken(len(kept), len(rows) - len(kept), unknown, len(early))
 
 
 @dataclass(frozen=True)
@@ -147,14 +169,24 @@ def _told(event: Event, letter: _Letter, now: datetime) -> dict[str, Any]:
     }
 
 
-def _letters(session: Session, provider: str, events: Iterable[Event]) -> dict[str, _Letter]:
+def _is_early(event: Event, now: datetime) -> bool:
+    """Whether a receipt without our reference may be about a letter whose sender has not noted the provider's name yet."""
+    return not event.reference and event.said_at is not None and now - event.said_at < NAMES_KNOWN_AFTER
+
+
+def _letters(session: Session, events: Iterable[Event]) -> dict[str, _Letter]:
     """Return the letter of each event that is about one of ours, by event id."""
     named: dict[int, dict[uuid.UUID, list[str]]] = {}
+    letters: dict[str, _Letter] = {}
     for event in events:
+        if not event.reference:
+            found_by_name = _by_its_name(session, event)
+            if found_by_name is not None:
+                letters[event.id] = found_by_name
+            continue
         found = from_reference(event.reference)
         if found is not None:
             named.setdefault(found[0], {}).setdefault(found[1], []).append(event.id)
-    letters: dict[str, _Letter] = {}
     for hospital_id, ids in named.items():
         asked = select(_MESSAGE.c.id, _MESSAGE.c.sent_at, _MESSAGE.c.created_at).where(
             _MESSAGE.c.hospital_id == hospital_id, _MESSAGE.c.id.in_(ids)
@@ -163,6 +195,23 @@ def _letters(session: Session, provider: str, events: Iterable[Event]) -> dict[s
             for event_id in ids[row.id]:
                 letters[event_id] = _Letter(hospital_id, row.id, row.sent_at or row.created_at)
     return letters
+
+
+def _by_its_name(session: Session, event: Event) -> _Letter | None:
+    """Return the letter that a provider names by its own name and the phone (Tencent returns no reference of ours)."""
+    at = _MESSAGE.c
+    asked = (
+        select(at.hospital_id, at.id, func.coalesce(at.sent_at, at.created_at).label("since"))
+        .where(
+            at.hospital_id.in_(select(core(Hospital).c.id).union_all(select(literal(PLATFORM)))),
+            at.to_hash == blind_index("phone", event.phone),
+            at.provider_ref == event.provider_ref,
+        )
+        .order_by(at.sent_at.desc())
+        .limit(1)
+    )
+    row = session.execute(asked).first()
+    return _Letter(row.hospital_id, row.id, row.since) if row else None
 
 
 def unknown_receipts(session: Session) -> int:

@@ -19,6 +19,10 @@ from booking.notices.replies import answer_replies, keep_replies
 blueprint = Blueprint("receipts", __name__)
 
 
+class NotYet(Exception):
+    """Something is told of a letter before anybody here can know which; the rest has been taken."""
+
+
 @blueprint.post("/receipts/<provider>")
 @blueprint.post("/receipts/<provider>/<secret>")
 def record(provider: str, secret: str = "") -> ResponseReturnValue:
@@ -26,6 +30,8 @@ def record(provider: str, secret: str = "") -> ResponseReturnValue:
 
     def keep(body: bytes) -> dict[str, Any]:
         taken = record_receipts(provider, callbacks.receipts(provider, body))
+        if taken.early:
+            raise NotYet
         return {"kept": taken.kept, "repeated": taken.repeated, "unknown": taken.unknown}
 
     return _taken_from(provider, secret, keep)
@@ -66,9 +72,10 @@ def _taken_from(provider: str, secret: str, take: Callable[[bytes], dict[str, An
         taken = take(body)
     except NotReadable as problem:
         return _said(400, problem.why)
-    except SQLAlchemyError:
-        current_app.logger.exception("%s not taken", g.path_for_the_log)
-        db.session.remove()
+    except (SQLAlchemyError, NotYet) as problem:
+        if not isinstance(problem, NotYet):
+            current_app.logger.exception("%s not taken", g.path_for_the_log)
+            db.session.remove()
         answer = jsonify({"error": "come again"})
         answer.headers["Retry-After"] = str(current_app.config["RETRY_AFTER_SECONDS"])
         return answer, 503

@@ -6,18 +6,20 @@ import itertools
 import json
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from booking import failpoints
-from booking.clock import db_now
+from booking.clock import db_now, local
 from booking.db import db, transaction
 from booking.notices import receipts
 from booking.notices.callbacks import Event, signature
 from booking.notices.models import Receipt
 from booking.notices.receipts import NO_LETTER, Taken, record_receipts
 from booking.outbox import PLATFORM, Message, reference
+from booking.vault import blind_index
 from tests.notices.posting import booked, letters, only, post
 
 KEY = "callback-key-of-a-test-0123456789"
@@ -214,6 +216,42 @@ def test_alibaba_comes_by_its_secret_address(within, door, caplog):
     answer = door(report, path=f"/receipts/alibaba/{KEY}")
     assert (answer.status_code, answer.json["code"]) == (200, 0)
     assert only().status == "delivered" and KEY not in caplog.text
+
+
+def test_tencent_names_the_letter_by_its_own_name_and_the_phone(within, door, app, now):
+    app.config["TENCENT_CALLBACK_SECRET"] = KEY
+    letter, other = a_letter(), "+8613800130888"
+    phone = blind_index("phone", other)
+    report = {
+        "mobile": other[3:],
+        "nationcode": "86",
+        "report_status": "SUCCESS",
+        "errmsg": "DELIVRD",
+        "sid": "2019:5",
+    }
+
+    def tell(minutes_ago: int, **more: str):
+        at = local(now() - timedelta(minutes=minutes_ago), "Asia/Shanghai")
+        return door(
+            [report | {"user_receive_time": f"{at:%Y-%m-%d %H:%M:%S}"} | more],
+            path=f"/receipts/tencent/{KEY}",
+        )
+
+    assert tell(1).status_code == 503, "its sender has not noted the name yet"
+    assert kept() == []
+    with transaction() as session:
+        session.execute(update(Message).values(provider_ref="2019:5", to_hash=phone, provider="tencent"))
+    answer = tell(1)
+    assert (answer.status_code, answer.json["result"], answer.json["kept"]) == (200, 0, 1)
+    assert only().status == "delivered" and kept()[0].message_id == letter.id
+    assert tell(1, mobile="13800130889").status_code == 503, "the name alone is not enough"
+    assert tell(20, sid="2019:6").json == {
+        "result": 0,
+        "errmsg": "OK",
+        "kept": 1,
+        "repeated": 0,
+        "unknown": 1,
+    }
 
 
 def test_what_cannot_be_read_or_is_too_much_is_refused_and_changes_nothing(within, door):

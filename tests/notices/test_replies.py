@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import timedelta
 
@@ -242,6 +243,33 @@ def test_answers_leave_as_short_messages_to_the_phone_that_wrote(app, within):
         assert any("已确认" in call["text"] for call in gateway.calls)
     assert {letter.status for letter in letters(kind="reply")} == {"accepted"}
     assert {letter.hospital_id for letter in letters(kind="reply")} == {PLATFORM, row.hospital_id}
+
+
+def test_a_reminder_says_how_to_answer_and_the_answer_works(app, within):
+    (row,) = booked(own_phone="+8613800130557")
+    with far_ends.sms_gateway() as gateway:
+        app.config.update(SMS_GATEWAY_URL=gateway.url, SMS_GATEWAY_KEY="k", SMS_REPLIES=True)
+        for recipient in ("account", "patient"):
+            post(row, "reminder_day", channels=("sms",), recipient=recipient)
+        send_due("test")
+        texts = {call["to"]: call["text"] for call in gateway.calls}
+    assert set(texts) == {booker(row), "+8613800130557"}
+    codes = {phone: re.search(r"T(\d{4})", text)[1] for phone, text in texts.items()}
+    assert say(booker(row), f"Q{codes[booker(row)]}") == "coming"
+    assert say("+8613800130557", f"T{codes['+8613800130557']}") == "cancelled"
+
+
+def test_after_td_no_reminder_goes_to_that_phone_but_a_cancellation_does(app, within):
+    (row,) = booked()
+    with far_ends.sms_gateway() as gateway:
+        app.config.update(SMS_GATEWAY_URL=gateway.url, SMS_GATEWAY_KEY="k", SMS_REPLIES=True)
+        say(booker(row), "TD")
+        post(row, "reminder_day", channels=("sms",))
+        send_due("test")
+        assert only(kind="reminder_day").status == "suppressed"
+        say(booker(row), f"T{code(row, booker(row))}")
+        send_due("test")
+    assert only(kind="cancelled", channel="sms").status == "accepted"
 
 
 def test_replies_are_kept_sealed_and_go_after_a_month(within, now):
