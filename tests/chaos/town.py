@@ -89,7 +89,7 @@ def _house(zone: str, began: datetime, sessions: int, places: int, seconds: floa
             starts = (starts + timedelta(minutes=15)).replace(hour=0, minute=5)
         near.append(_session(clinic if not number else factory.another_doctor(clinic), starts, places))
     day = next_change(zone, began + timedelta(days=2))
-    for hour in (0, 4, 9):
+    for hour in (1, 4, 9):
         starts = datetime.combine(day, time(hour, 20))
         far.append(_session(factory.another_doctor(clinic), starts, places // 4))
     staff = StaffMember(
