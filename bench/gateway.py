@@ -1,4 +1,4 @@
-"""An SMS gateway of our own: accepts every letter, keeps nothing. `python -m bench.gateway PORT`."""
+"""An SMS gateway of our own: accepts every letter of every batch, keeps nothing. `python -m bench.gateway PORT`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import re
 import sys
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-BODY = b'{"id": "bench"}'
-ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-    len(BODY),
-    BODY,
-)
+_REFERENCE = re.compile(rb'"reference": *"([0-9a-z-]+)"')
+
+
+def answer(body: bytes) -> bytes:
+    """Return the whole HTTP answer that accepts each letter of a request."""
+    said = b"[%s]" % b", ".join(
+        b'{"reference": "%s", "status": "accepted", "id": "bench"}' % one for one in _REFERENCE.findall(body)
+    )
+    head = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(said) + said
 
 
 class Gateway(asyncio.Protocol):
@@ -31,8 +36,8 @@ class Gateway(asyncio.Protocol):
             whole = end + 4 + (int(length[1]) if length else 0)
             if len(self.got) < whole:
                 return
-            self.got = self.got[whole:]
-            self.transport.write(ACCEPTED)
+            body, self.got = self.got[end + 4 : whole], self.got[whole:]
+            self.transport.write(answer(body))
 
 
 async def serve(port: int) -> None:

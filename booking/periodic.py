@@ -8,7 +8,7 @@ from sqlalchemy import String, bindparam, delete, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from booking.clock import db_now
-from booking.db import Instant, Model, transaction
+from booking.db import Instant, Model, end_read, transaction
 
 
 class PeriodicRun(Model):
@@ -21,22 +21,31 @@ class PeriodicRun(Model):
 
 
 def claim_run(job: str, every: timedelta) -> bool:
-    """Return True once per scheduled time of `job` (the clock rounded down to `every`), False ever after."""
+    """Return True once per scheduled time of `job` (the database's clock rounded down to `every`), False ever after.
+
+    The key of the row decides. Everybody who comes later only reads, and takes no lock from anybody.
+    """
+    session = end_read()
+    taken = select(PeriodicRun.job).where(
+        PeriodicRun.job == job, PeriodicRun.scheduled_for == _scheduled(db_now(session), every)
+    )
+    if session.scalar(taken):
+        end_read(session)
+        return False
     with transaction() as session:
         now = db_now(session)
-        seconds = int(every.total_seconds())
-        scheduled = datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, tz=now.tzinfo)
-        taken = select(PeriodicRun.job).where(PeriodicRun.job == job, PeriodicRun.scheduled_for == scheduled)
-        if session.scalar(taken):
-            return False
-        done = session.execute(
-            text(
-                "INSERT INTO periodic_run (job, scheduled_for, started_at) VALUES (:job, :at, :now)"
-                " ON CONFLICT DO NOTHING"
-            ).bindparams(bindparam("at", type_=Instant()), bindparam("now", type_=Instant())),
-            {"job": job, "at": scheduled, "now": now},
-        )
-        return getattr(done, "rowcount", 0) == 1
+        run = {"job": job, "at": _scheduled(now, every), "now": now}
+        return getattr(session.execute(_CLAIM, run), "rowcount", 0) == 1
+
+
+def _scheduled(now: datetime, every: timedelta) -> datetime:
+    seconds = int(every.total_seconds())
+    return datetime.fromtimestamp(int(now.timestamp()) // seconds * seconds, tz=now.tzinfo)
+
+
+_CLAIM = text(
+    "INSERT INTO periodic_run (job, scheduled_for, started_at) VALUES (:job, :at, :now) ON CONFLICT DO NOTHING"
+).bindparams(bindparam("at", type_=Instant()), bindparam("now", type_=Instant()))
 
 
 def remove_old(days: int = 7) -> int:

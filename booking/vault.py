@@ -63,7 +63,7 @@ def open_sealed(sealed: str) -> str:
 
 def blind_index(purpose: str, value: str) -> str:
     """Return the keyed hash under which `value` is found; equal values of one purpose give equal hashes."""
-    return hmac.new(_index_key, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(_index_key, f"{purpose}\0{value}".encode(), "sha256").hex()
 
 
 def short_code(salt: str, digits: int = 6) -> str:

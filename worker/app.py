@@ -13,6 +13,7 @@ from booking.app import create_app
 from booking.outbox import on_commit
 from booking.schedule.wanted import on_kept_back
 from worker import tasks
+from worker.looking import look_in_workers
 from worker.wake import waker
 
 log = logging.getLogger(__name__)
@@ -87,4 +88,5 @@ def wake_after_commits() -> None:
 
 flask_app = create_app()
 app = make_celery(flask_app)
+look_in_workers(app)
 wake_after_commits()

@@ -10,6 +10,8 @@ from celery import Celery, beat
 from celery.app import trace
 from celery.worker import WorkController, state
 
+from worker import looking
+
 log = logging.getLogger(__name__)
 STOP_SECONDS = 5.0
 
@@ -44,6 +46,7 @@ def start(celery: Celery) -> Callable[[], None]:
         if not working.is_alive():
             return
         service.stop()
+        looking.stop(STOP_SECONDS)
         state.should_stop = 0  # type: ignore[assignment]  # an exit code ends the worker, None lets it run
         # The worker looks at the flag between two messages; with one to receive it looks at once.
         celery.send_task("worker.tasks.send_due", expires=10)

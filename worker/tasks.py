@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +25,14 @@ def _every(seconds: int, task: str) -> dict[str, Any]:
     }
 
 
+def _worker() -> str:
+    """What a claimed letter says about who has it: the host and the process."""
+    host = (
+        current_task.request.hostname if current_task else None
+    )  # none: a look of its own, no task from a queue
+    return f"{host or socket.gethostname()}/{os.getpid()}"
+
+
 SCHEDULE = {
     "letters": _every(2, "send_due"),
     "holds": _every(30, "sweep_holds"),
@@ -42,13 +52,14 @@ SCHEDULE = {
 @shared_task
 def send_due() -> None:
     """Send the letters that are due; any number of workers may do so at once, each letter has one lease."""
-    notices.send_due(current_task.request.hostname or "worker")
+    notices.send_due(_worker())
 
 
 @shared_task
 def sweep_holds() -> None:
-    """Tidy holds that ran out; they stopped counting when they ran out, so a repeat or a gap changes nothing."""
-    expire.sweep_holds()
+    """Tidy holds that ran out; they stopped counting when they ran out, so a gap changes nothing; once per 30 s."""
+    if periodic.claim_run("sweep_holds", timedelta(seconds=30)):
+        expire.sweep_holds()
 
 
 @shared_task
@@ -65,8 +76,9 @@ def offer_places() -> None:
 
 @shared_task
 def end_wishes() -> None:
-    """End the wishes whose time is over; a repeat finds nothing left."""
-    wish_ends.end_wishes()
+    """End the wishes whose time is over; once per minute."""
+    if periodic.claim_run("end_wishes", timedelta(minutes=1)):
+        wish_ends.end_wishes()
 
 
 @shared_task

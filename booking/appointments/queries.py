@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -114,7 +113,7 @@ class AppointmentView:
     quiet_to: time
 
 
-def _last_verb() -> ScalarSelect[str]:
+def last_verb() -> ScalarSelect[str]:
     """What made an appointment what it is: the verb of its newest version."""
     return (
         select(AppointmentEvent.verb)
@@ -140,7 +139,7 @@ def _whole() -> Select[*tuple[Any, ...]]:
             Policy,
             Patient,
             Account,
-            case((Appointment.status == "cancelled", _last_verb())),
+            case((Appointment.status == "cancelled", last_verb())),
         )
         .join(Doctor, and_(Doctor.hospital_id == Appointment.hospital_id, Doctor.id == Appointment.doctor_id))
         .join(Hospital, Hospital.id == Appointment.hospital_id)
@@ -184,12 +183,12 @@ def _views(
     query: Select[*tuple[Any, ...]], now: datetime | None = None, asked: dict[str, Any] | None = None
 ) -> list[AppointmentView]:
     now = now or db_now(db.session())
-    return [_view(now, *row) for row in db.session.execute(query, asked)]
+    return [view_of(now, *row) for row in db.session.execute(query, asked)]
 
 
-def _view(
+def view_of(
     now: datetime,
-    row: Appointment,
+    row: Any,
     doctor: Doctor,
     hospital: Hospital,
     campus: Campus,
@@ -200,6 +199,7 @@ def _view(
     account: Account | None,
     ended_by: str | None,
 ) -> AppointmentView:
+    """Make a view of an appointment (object or plain row) and what it hangs on."""
     sold = row.sold
     deadline = cancel_deadline(policy, row.visit_date, row.zone)
     regret = regret_until(policy, row.booked_at) if row.booked_at else None
@@ -293,24 +293,6 @@ def appointment(
     """Return one appointment as it stands at `now` (default: the database's present), or None."""
     found = _views(_one_query(), now, {"hospital": hospital_id, "appointment": appointment_id})
     return found[0] if found else None
-
-
-@cache
-def _many_query() -> Select[*tuple[Any, ...]]:
-    return _whole().where(
-        Appointment.hospital_id == bindparam("hospital"),
-        Appointment.id.in_(bindparam("appointments", expanding=True)),
-    )
-
-
-def appointments(
-    hospital_id: int, ids: Iterable[uuid.UUID], now: datetime
-) -> dict[uuid.UUID, AppointmentView]:
-    """Return those of one hospital's appointments that there are, as they stand at `now`, by id. One query."""
-    asked = {"hospital": hospital_id, "appointments": sorted(set(ids))}
-    if not asked["appointments"]:
-        return {}
-    return {view.id: view for view in _views(_many_query(), now, asked)}
 
 
 TABS: dict[str, tuple[str, ...]] = {

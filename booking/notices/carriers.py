@@ -20,8 +20,8 @@ from booking.db import Instant, core, db, transaction
 from booking.notices.models import ProviderState
 from booking.notices.senders.provider import Provider
 
-FAILURES_TO_REST = 3
-FIRST_REST = timedelta(seconds=5)
+FAILURES_TO_REST = 2
+FIRST_REST = timedelta(seconds=3)
 LONGEST_REST = timedelta(seconds=60)
 LONGEST_ASKED = timedelta(minutes=15)
 """A provider that asks to be left alone for longer is asked again after this."""
@@ -35,8 +35,9 @@ _STATE = core(ProviderState)
 
 @dataclass(frozen=True)
 class State:
-    """A provider's row as it was at `seen_at`; `tokens` are what its rate would let through now."""
+    """A provider's row, kept under `name`, as it was at `seen_at`; `tokens` are those of its rate at `tokens_at`."""
 
+    name: str
     provider: Provider
     seen_at: datetime
     failures: int = 0
@@ -66,19 +67,24 @@ class State:
         return int(_tokens(self.provider, self.tokens, self.tokens_at, self.seen_at))
 
 
-def states(providers: Sequence[Provider]) -> list[State]:
-    """Return how a channel's providers do, in their order of preference; one read."""
+def states(providers: Sequence[Provider], hospital_id: int) -> list[State]:
+    """Return how a channel's providers do, in their order of preference; one read.
+
+    Each hospital has a webhook of its own: one that is away holds up nobody else's.
+    """
     session = db.session()
     now = db_now(session)
-    asked = select(_STATE).where(_STATE.c.name.in_([one.name for one in providers]))
-    rows = {row.name: row for row in session.execute(asked)}
-    return [_state(one, rows.get(one.name), now) for one in providers]
+    names = [one.name if one.channel != "webhook" else f"webhook-{hospital_id}" for one in providers]
+    rows = {row.name: row for row in session.execute(select(_STATE).where(_STATE.c.name.in_(names)))}
+    return [_state(name, one, rows.get(name), now) for name, one in zip(names, providers, strict=True)]
 
 
-def _state(provider: Provider, row: Any, now: datetime) -> State:
+def _state(name: str, provider: Provider, row: Any, now: datetime) -> State:
     if row is None:
-        return State(provider, now)
-    return State(provider, now, row.failures, row.rests_until, row.tokens, row.tokens_at, row.last_ok_at)
+        return State(name, provider, now)
+    return State(
+        name, provider, now, row.failures, row.rests_until, row.tokens, row.tokens_at, row.last_ok_at
+    )
 
 
 def admit(state: State, count: int) -> int:
@@ -94,28 +100,28 @@ def admit(state: State, count: int) -> int:
         now = db_now(session)
         if state.is_to_be_tried and not _won_the_trial(session, state, now):
             return 0
-        return _take_tokens(session, provider, count, now) if provider.per_second > 0 else count
+        return _take_tokens(session, state, count, now) if provider.per_second > 0 else count
 
 
 def _won_the_trial(session: Session, state: State, now: datetime) -> bool:
     """Compare-and-swap on the end of the rest: of all who saw it end, one goes on."""
     won = session.connection().execute(
         update(_STATE)
-        .where(_STATE.c.name == state.provider.name, _STATE.c.rests_until == state.rests_until)
+        .where(_STATE.c.name == state.name, _STATE.c.rests_until == state.rests_until)
         .values(rests_until=now + PROBE)
     )
     return won.rowcount == 1
 
 
-def _take_tokens(session: Session, provider: Provider, count: int, now: datetime) -> int:
-    session.connection().execute(_MAKE, {"name": provider.name})
-    row = session.execute(select(_STATE).where(_STATE.c.name == provider.name).with_for_update()).one()
-    there = _tokens(provider, row.tokens, row.tokens_at, now)
+def _take_tokens(session: Session, state: State, count: int, now: datetime) -> int:
+    session.connection().execute(_MAKE, {"name": state.name})
+    row = session.execute(select(_STATE).where(_STATE.c.name == state.name).with_for_update()).one()
+    there = _tokens(state.provider, row.tokens, row.tokens_at, now)
     taken = min(count, int(there))
     session.connection().execute(
         update(_STATE)
         .where(
-            _STATE.c.name == provider.name,
+            _STATE.c.name == state.name,
             or_(_STATE.c.tokens_at.is_(None), _STATE.c.tokens_at == row.tokens_at),
         )
         .values(tokens=there - taken, tokens_at=now)
@@ -150,7 +156,7 @@ def note_success(state: State) -> None:
     if not state.failures and known and known > state.seen_at - OK_IS_NOTED_EVERY and not state.rests_until:
         return
     with transaction() as session:
-        session.connection().execute(_OK, {"name": state.provider.name, "now": db_now(session)})
+        session.connection().execute(_OK, {"name": state.name, "now": db_now(session)})
 
 
 def note_failures(state: State, failed: int, why: str, asked: float = 0.0, for_good: bool = False) -> None:
@@ -161,18 +167,18 @@ def note_failures(state: State, failed: int, why: str, asked: float = 0.0, for_g
     """
     with transaction() as session:
         now = db_now(session)
-        told = {"name": state.provider.name, "failed": failed, "now": now, "why": why[:200]}
+        told = {"name": state.name, "failed": failed, "now": now, "why": why[:200]}
         failures = session.connection().execute(_FAILED, told).scalar_one()
         if for_good:
             failures = max(failures, FAILURES_TO_REST)
         rest = max(_rest(failures), min(timedelta(seconds=asked), LONGEST_ASKED))
         if rest:
             session.connection().execute(
-                update(_STATE).where(_STATE.c.name == state.provider.name).values(rests_until=now + rest)
+                update(_STATE).where(_STATE.c.name == state.name).values(rests_until=now + rest)
             )
 
 
 def _rest(failures: int) -> timedelta:
-    """How long to rest after so many failures in a row: 0 at first, then 5 s, 10 s, 20 s … a minute."""
+    """How long to rest after so many failures in a row: 0 at first, then 3 s, 6 s, 12 s … a minute."""
     over = failures - FAILURES_TO_REST
     return timedelta() if over < 0 else min(LONGEST_REST, FIRST_REST * 2 ** min(over, 10))

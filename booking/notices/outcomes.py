@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 def became(outcomes: Sequence[tuple[Ready, Outcome]], provider: Provider) -> list[Ended]:
     """Return for each letter of one call to `provider` what it makes of it, in order."""
-    now = db_now(db.session())
+    refused = any(not isinstance(outcome, Sent) for _, outcome in outcomes)
+    now = db_now(db.session()) if refused else None
     db.session.remove()
     return [
         replace(_became(one, outcome, now), provider=provider.name, to_hash=one.to_hash)
@@ -31,10 +32,11 @@ def became(outcomes: Sequence[tuple[Ready, Outcome]], provider: Provider) -> lis
     ]
 
 
-def _became(one: Ready, outcome: Outcome, now: datetime) -> Ended:
+def _became(one: Ready, outcome: Outcome, now: datetime | None) -> Ended:
     if isinstance(outcome, Permanent):
         return Ended(one.message, "failed", str(outcome))
     if not isinstance(outcome, Sent):
+        assert now is not None
         return replace(_put_off(one.message, now, str(outcome), outcome.wait), ambiguous=outcome.ambiguous)
     kept = one.letter if one.message.channel == "app" else None
     return Ended(

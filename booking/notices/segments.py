@@ -20,7 +20,9 @@ def segments_of(text: str) -> int:
     """
     if set(text) <= GSM_BASIC | GSM_EXTENDED:
         return _parts([2 if sign in GSM_EXTENDED else 1 for sign in text], 160, 153)
-    return _parts([len(sign.encode("utf-16-be")) // 2 for sign in text], 70, 67)
+    if max(text) < "\U00010000":  # every sign is one unit: nothing can be torn apart
+        return 1 if len(text) <= 70 else -(-len(text) // 67)
+    return _parts([1 if sign < "\U00010000" else 2 for sign in text], 70, 67)
 
 
 def _parts(widths: list[int], alone: int, each: int) -> int:

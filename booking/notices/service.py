@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 CHANNELS = ("app", "sms", "voice", "wechat", "webhook", "email")
 """Their order when all are due at once; others come after them."""
 BUDGET_SECONDS = 20.0
+LOOK_AGAIN = 0.5
+"""Seconds until a run looks again at all that is due; in between it goes on where there was something."""
 SETTLE_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between tries to settle while the database is away: what was sent must not go out again for want of a note."""
 
@@ -69,15 +71,20 @@ def send_due(worker_name: str = "", limit: int = BATCH, channels: Iterable[str] 
         return 0
     with ExitStack() as open_until, force_locale(settings["BABEL_DEFAULT_LOCALE"]):
         run = Run(worker_name, limit, providers(settings, open_until), ends_at=monotonic() + BUDGET_SECONDS)
+        looked, whole = monotonic(), True
         while due:
             run.slowed = False
             tried = [one for one in due if run.has_time_for(one) and _send_batch(run, *one)]
-            if not tried and not (run.slowed and monotonic() < run.ends_at):
-                break
-            if not tried:
+            if not tried and run.slowed and monotonic() < run.ends_at:
                 time.sleep(pace.RATE_PAUSE)
-            due = _due(only)
-    return run.sent
+            elif not tried and whole:
+                break
+            whole = not tried or monotonic() - looked > LOOK_AGAIN
+            if whole:
+                due, looked = _due(only), monotonic()
+            else:
+                due = tried
+        return run.sent
 
 
 def mark_read(account_id: int) -> int:
@@ -126,8 +133,9 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     """
     began, limit = monotonic(), run.batch
     carriers = run.providers.get(channel, [])
-    if carriers:
-        limit = min(limit, max(one.most for one in _states(run, carriers)))
+    known = _states(run, carriers, hospital_id) if carriers else []
+    if known:
+        limit = min(limit, max(one.most for one in known))
         if limit < 1:
             return False
     turn = run.served.get((hospital_id, channel), 0)
@@ -139,7 +147,7 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
         return False
     with Heart(claimed, began) as heart:
         try:
-            moved = _send_claimed(run, claimed, carriers, heart)
+            moved = _send_claimed(run, claimed, known, heart)
         finally:
             db.session.remove()
     if len(claimed) == run.batch:
@@ -147,15 +155,15 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     return moved
 
 
-def _states(run: Run, carriers: list[Provider]) -> list[State]:
+def _states(run: Run, carriers: list[Provider], hospital_id: int) -> list[State]:
     """How the channel's providers do; a run that only a rate holds up comes back for more."""
-    found = states(carriers)
+    found = states(carriers, hospital_id)
     db.session.remove()
     run.slowed |= any(one.most < 1 and not one.rests for one in found)
     return found
 
 
-def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[Provider], heart: Heart) -> bool:
+def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[State], heart: Heart) -> bool:
     """Send what can be sent and settle all of it; return whether anything moved on."""
     ready, ended = _written(claimed, carriers)
     ready, held = pace.within_rates(ready)
@@ -163,8 +171,9 @@ def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[Provider], he
     _settle(run, ended + held)
     moved = bool(ended or held)
     passed_on: dict[uuid.UUID, Ended] = {}
-    for place, state in enumerate(_states(run, carriers) if ready else (), 1):
-        count = admit(state, len(ready))
+    for place, state in enumerate(carriers if ready else (), 1):
+        ready, fit = _fit_for(state, ready, any(not one.rests for one in carriers[place:]))
+        count = admit(state, fit)
         db.session.remove()
         if count < 1:
             continue
@@ -192,7 +201,19 @@ def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[Provider], he
     return moved or bool(tried)
 
 
-def _written(claimed: list[Claimed], carriers: list[Provider]) -> tuple[list[Ready], list[Ended]]:
+def _fit_for(state: State, ready: list[Ready], has_next: bool) -> tuple[list[Ready], int]:
+    """Return the letters with those first that this provider may be given, and how many these are.
+
+    Whether a provider works again is tried with a letter that has not suffered yet, when another can carry the others:
+    the same letter must not be the unlucky one every time.
+    """
+    if not (state.is_to_be_tried and has_next):
+        return ready, len(ready)
+    first = [one for one in ready if one.message.attempts == 1]
+    return [*first, *(one for one in ready if one.message.attempts > 1)], len(first)
+
+
+def _written(claimed: list[Claimed], carriers: list[State]) -> tuple[list[Ready], list[Ended]]:
     """Write a batch; return what can go out, and what became of the others."""
     if not carriers:
         why = f"no {claimed[0].channel} provider is set"

@@ -6,18 +6,18 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from booking.appointments.queries import AppointmentView, appointment, appointments
+from booking.appointments.batch import appointments
+from booking.appointments.queries import AppointmentView, appointment
 from booking.appointments.reminders import PREPARATION
 from booking.appointments.wish_queries import wish
 from booking.claims import Claimed
 from booking.clock import db_now
-from booking.db import db
+from booking.db import end_read
 from booking.notices import discretion, draw_letters, letters
 from booking.notices.hospital_letters import hospital_letter
 from booking.notices.reaching import NotYet, NoWay, address_of, ensure_awake, ensure_wished, language_of
@@ -27,6 +27,7 @@ from booking.notices.senders.provider import Rendered
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from booking.people.codes import CODE_LIVES
 from booking.people.models import Account, OneTimeCode, Patient
+from booking.people.queries import by_ids
 from booking.vault import short_code
 
 WANTED = """
@@ -88,7 +89,6 @@ class Written:
 
 
 Failure = NotWanted | NoWay | NotYet | Exception
-M = TypeVar("M", Account, Patient, OneTimeCode)
 
 
 @dataclass(frozen=True)
@@ -124,26 +124,31 @@ def _attempt(message: Claimed, rows: Rows) -> Written | Failure:
 
 
 def _rows(batch: Sequence[Claimed]) -> Rows:
-    session = db.session()
+    session = end_read()
     now = db_now(session)
+    accounts = by_ids(Account, (one.account_id for one in batch))
+    patients = by_ids(Patient, (one.patient_id for one in batch))
+    codes = by_ids(OneTimeCode, (one.code_id for one in batch))
     about = [
         one.appointment_id
         for one in batch
         if one.appointment_id and (one.kind in letters.ABOUT_A_VISIT or one.channel == "webhook")
     ]
     visits = appointments(batch[0].hospital_id, about, now)
-    codes = _by_id(session, OneTimeCode, (one.code_id for one in batch))
-    accounts = {one.account_id for one in batch} | {
-        visits[one.appointment_id].account_id
-        for one in batch
-        if one.recipient == "patient" and one.appointment_id in visits
-    }
+    bookers = by_ids(
+        Account,
+        (
+            visits[one.appointment_id].account_id
+            for one in batch
+            if one.recipient == "patient" and one.appointment_id in visits
+        ),
+    )
     return Rows(
         now,
         visits,
         discretion.sensitive_among(visits.values()),
-        _by_id(session, Account, accounts),
-        _by_id(session, Patient, (one.patient_id for one in batch)),
+        accounts | bookers,
+        patients,
         codes,
         _languages(session, codes.values()),
     )
@@ -158,15 +163,6 @@ def _languages(session: Session, codes: Iterable[OneTimeCode]) -> dict[int, str 
         select(Account.phone_hash, Account.language).where(Account.phone_hash.in_(by_hash))
     )
     return {by_hash[phone_hash]: language for phone_hash, language in found}
-
-
-def _by_id(session: Session, model: type[M], ids: Iterable[int | None]) -> dict[int, M]:
-    """Read rows by id, as they are now: the session may have kept older ones."""
-    asked = sorted({one for one in ids if one is not None})
-    if not asked:
-        return {}
-    found = select(model).where(model.id.in_(asked)).execution_options(populate_existing=True)
-    return {one.id: one for one in session.scalars(found)}
 
 
 def _write(message: Claimed, rows: Rows) -> tuple[str, Rendered]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.orm.util import identity_key
 
 from booking.clock import db_now, local
 from booking.db import core, db, read_once
-from booking.people.models import Account, Consent, Patient, PatientLink
+from booking.people.models import Account, Consent, OneTimeCode, Patient, PatientLink
 from booking.people.rules import ID_TYPES, RELATIONS, age, mask_name, mask_phone
 
 HOME_ZONE = "Asia/Shanghai"
@@ -47,6 +49,19 @@ class PatientView:
 def account(account_id: int) -> Account | None:
     """Return an account by id."""
     return db.session.get(Account, account_id)
+
+
+M = TypeVar("M", Account, Patient, OneTimeCode)
+
+
+def by_ids(model: type[M], ids: Iterable[int | None]) -> dict[int, M]:
+    """Return those of these accounts, patients or codes that there are, by id; those the session has are not read again."""
+    session, asked = db.session(), {one for one in ids if one is not None}
+    known = (session.identity_map.get(identity_key(model, one)) for one in asked)
+    found = {one.id: one for one in known if one is not None}
+    if missing := sorted(asked - set(found)):
+        found |= {one.id: one for one in session.scalars(select(model).where(model.id.in_(missing)))}
+    return found
 
 
 _VERSION = select(core(Account).c.session_version).where(core(Account).c.id == bindparam("account"))

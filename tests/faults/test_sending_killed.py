@@ -21,7 +21,8 @@ from booking.db import db
 from booking.notices.models import DemoLetter
 from booking.notices.service import send_due
 from booking.outbox import LIVE, Message, reference
-from tests import far_ends
+from booking.periodic import PeriodicRun
+from tests import far_ends, servers
 from tests.notices.posting import booked, letters, post, states, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,6 +182,25 @@ def test_a_killed_celery_worker_and_an_emptied_broker_lose_nothing(
     assert states(status="waiting") == {} and not set(states()) & set(LIVE)
     assert_every_repeat_was_counted(gateway)
     assert len(gateway.phones) == 20
+
+
+def test_workers_send_and_do_their_jobs_with_no_broker_and_no_beat(app, within, gateway, tmp_path):
+    """They look by themselves, from their very start on: what is due now, and what becomes due later."""
+    row, later = booked(2)
+    post(row, channels=("sms",))
+    db.session.remove()
+    log, nowhere = tmp_path / "celery.log", f"redis://127.0.0.1:{servers.free_port()}/0"
+    with celery(app, nowhere, "worker", log), celery(app, nowhere, "worker", log):
+        wait_until(lambda: states() == {"accepted": 1}, 90)
+        post(later, channels=("sms",))
+        wait_until(lambda: states() == {"accepted": 2}, 15)
+        wait_until(lambda: jobs_run() >= {"advance_sessions", "mark_no_shows", "remove_old"}, 30)
+    assert set(gateway.times().values()) == {1}, log.read_text()
+
+
+def jobs_run() -> set[str]:
+    db.session.rollback()
+    return set(db.session.scalars(select(PeriodicRun.job)))
 
 
 def test_the_demo_shows_each_letter_once_although_its_worker_was_killed(app, within, now):

@@ -6,10 +6,11 @@ from tests.mutants.channels import CHANNELS
 from tests.mutants.code import CODE
 from tests.mutants.inbound import INBOUND
 from tests.mutants.later import LATER
+from tests.mutants.ledger import LEDGER
 from tests.mutants.offers import OFFERS
 from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
 from tests.mutants.waiting import WAITING
 from tests.mutants.watch import WATCH
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH
+MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH + LEDGER
