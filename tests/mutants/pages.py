@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 from tests.mutants.invariants import INVARIANTS, Invariant
+from tests.mutants.ledger_invariants import LEDGER_INVARIANTS
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import MUTANTS
 
+ALL_INVARIANTS = INVARIANTS + LEDGER_INVARIANTS
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
@@ -32,7 +34,7 @@ def mutants_page() -> str:
         [
             "# Guards taken away",
             "",
-            "A test that has never been seen red proves nothing. Each row takes one guard of the reservation core away —",
+            "A test that has never been seen red proves nothing. Each row takes one guard of the core or of the ledger away —",
             "a constraint that is never made, a condition left out, a step written the careless way — in a copy of the",
             "tree, and demands that the tests named beside it turn red there.",
             "",
@@ -56,7 +58,7 @@ def _held_by(one: Invariant) -> str:
 def invariants_page() -> str:
     """Return docs/invariants.md."""
     rows = []
-    for one in INVARIANTS:
+    for one in ALL_INVARIANTS:
         mutants = "<br>".join(f"`{mutant.name}`" for mutant in mutants_of(one.name))
         missing = f"Not proved yet: {one.open}." if one.open else ""
         tests = "<br>".join(said for said in (_tests(one.tests), missing) if said)
@@ -65,7 +67,8 @@ def invariants_page() -> str:
         [
             "# What always holds, and how we know",
             "",
-            "The invariants of the reservation core, what holds each of them (constraints by name, then what the code does),",
+            "The invariants of the reservation core (R) and of the ledger of letters (N), what holds each of them (constraints by",
+            "name, then what the code does),",
             "the tests that would notice, and the [mutants](mutants.md) that showed that they do. Every test runs on SQLite",
             "and PostgreSQL. The state machine (`tests/model`) runs any order of verbs on the product and on a clinic in",
             "memory and compares answers, rows, letters and free places after each step; `MODEL_EXAMPLES`, `MODEL_STEPS` and",
