@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from time import sleep
 
 from sqlalchemy import select
 
@@ -106,7 +106,7 @@ def yield_to_bookings(hospital_id: int, took: float) -> None:
         found is not None
         and _milliseconds(new_id().int - found.int) < BOOKINGS_ARE_GOING_ON.total_seconds() * 1000
     ):
-        time.sleep(min(YIELD * took, LONGEST_YIELD))
+        sleep(min(YIELD * took, LONGEST_YIELD))
 
 
 def _milliseconds(difference: int) -> int:

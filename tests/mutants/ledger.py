@@ -272,7 +272,7 @@ LEDGER = (
         "a full batch rests while people are booking",
         "N22",
         PACE,
-        (("        time.sleep(min(YIELD * took, LONGEST_YIELD))\n", "        pass\n"),),
+        (("        sleep(min(YIELD * took, LONGEST_YIELD))\n", "        pass\n"),),
         (LOOP + "test_a_full_batch_rests_while_people_are_booking",),
     ),
     Mutant(

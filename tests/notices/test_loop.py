@@ -300,7 +300,7 @@ def test_the_oldest_leave_too_while_newer_ones_keep_coming(within, now):
 @pytest.mark.parametrize(("busy", "rests"), [(True, True), (False, False)])
 def test_a_full_batch_rests_while_people_are_booking(within, monkeypatch, busy, rests):
     slept = []
-    monkeypatch.setattr(pace.time, "sleep", slept.append)
+    monkeypatch.setattr(pace, "sleep", slept.append)
     (row,) = booked()
     post(row)
     if not busy:
