@@ -153,9 +153,15 @@ def decide(seen: Evidence, town: Town) -> Verdict:
     return verdict
 
 
+def _due(seen: Evidence, row: Any) -> float:
+    """When a letter was due by this machine's clock. Its id tells when it was made, whatever the product's clock said."""
+    made = (row.id.int >> 80) / 1000
+    return made if row.due_at <= row.created_at else max(made, seen.wall.machine(row.due_at))
+
+
 def _span(seen: Evidence, row: Any) -> tuple[float, float]:
     """When a letter was due, and its last trace."""
-    due = seen.wall.machine(max(row.due_at, row.created_at))
+    due = _due(seen, row)
     traces = [line["at"] for line in seen.accepted.get(row.id, ())] + [
         at for _, at in seen.claims.get(row.id, ())
     ]
@@ -296,7 +302,7 @@ def _late(seen: Evidence, verdict: Verdict) -> Iterable[Violation]:
         else:
             continue
         kind = "reminder" if row.kind.startswith("reminder") else "change"
-        due = seen.wall.machine(max(row.due_at, row.created_at))
+        due = _due(seen, row)
         verdict.delays[kind].append((due, at - due))
         if at - due > LATE[kind]:
             yield Violation("late", f"{row.kind} by {row.channel} {row.id}: {at - due:.0f} s", due, at)
