@@ -104,7 +104,7 @@ class Approved:
         """Return the approved id of the template `name`. Raises Temporary: filing it is up to us, another way may carry it."""
         found = self.ids.get(carrier, {}).get(name, "")
         if not found:
-            raise Temporary(f"no approved template for {name}", ours=True)
+            raise Temporary(f"no approved template for {name}", ours=True, this_letter=True)
         return found
 
     def values(self, letter: Rendered) -> list[tuple[str, str]]:
@@ -114,7 +114,11 @@ class Approved:
         for name, value in letter.variables:
             word = described().word(kind, name)
             if len(value) > self.longest and (word is None or word.whole):
-                raise Temporary(f"{name} is longer than the {self.longest} signs carriers take", ours=True)
+                raise Temporary(
+                    f"{name} is longer than the {self.longest} signs carriers take",
+                    ours=True,
+                    this_letter=True,
+                )
         return [(name, cut(value, self.longest)) for name, value in letter.variables]
 
 

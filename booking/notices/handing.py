@@ -128,7 +128,8 @@ def hand_over(state: State, ready: Sequence[Ready], heart: Heart) -> Iterator[li
 
 
 class Failing:
-    """How many calls in a row failed, and what the last of them said; a call failed when not one letter got through."""
+    """How many calls in a row failed, and what the last of them said; a call failed when no letter of it was taken
+    or refused for its own sake."""
 
     def __init__(self) -> None:
         self.calls, self.worked = 0, False
@@ -136,13 +137,13 @@ class Failing:
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Count one call."""
-        said = [one for one in outcomes if isinstance(one, Temporary)]
+        said = [one for one in outcomes if isinstance(one, Temporary) and not one.this_letter]
         if len(said) < len(outcomes):
             self.calls, self.worked, self.asked, self.ours = 0, True, 0.0, False
             return
         self.calls += 1
         self.why, self.ours = said[0].why, all(one.ours for one in said)
-        # one letter alone may have been put off for its own sake: its phone has had enough today
+        # one letter alone may have been put off for its own sake, by a provider that does not say so
         if len(said) > 1 or self.calls >= FAILURES_TO_REST:
             self.asked = min(one.wait for one in said)
 

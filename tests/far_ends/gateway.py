@@ -39,13 +39,14 @@ class Gateway:
 
     `calls` are the letters of all requests (when `keeps_calls`), `phones` what arrived, once per reference. `honours`: a
     repeated reference is known and delivered once; else every acceptance is a delivery. `share`: how many of the requests
-    suffer the mode.
+    suffer the mode. `had_enough`: phones whose letters are put off, whatever the mode.
     """
 
     def __init__(self, ledger: Ledger | None = None, *, port: int = 0, seed: int = 1) -> None:
         self.ledger = ledger or Ledger()
         self.delay, self.retry_after, self.share, self.honours = 3.0, "120", 1.0, True
         self.keeps_calls = True
+        self.had_enough: set[str] = set()
         self.calls: list[dict[str, Any]] = []
         self.phones: dict[str, dict[str, Any]] = {}
         self.deliveries: Counter[str] = Counter()
@@ -144,6 +145,7 @@ class Gateway:
         """Look at one letter of a request; return what is said about it."""
         reference = one["reference"]
         takes = mode in TAKES or (mode == "partly" and place % 2 == 0)
+        takes = takes and one["to"] not in self.had_enough
         with self.lock:
             if self.keeps_calls:
                 self.calls.append({"raw": raw, "headers": headers, "mode": mode, **one})

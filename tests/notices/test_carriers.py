@@ -277,6 +277,7 @@ def test_alibaba_sends_the_approved_template_and_it_reads_as_our_text(settings, 
         ("isv.SMS_SIGNATURE_ILLEGAL", "", "ours", 0),
         ("isv.SMS_TEMPLATE_ILLEGAL", "", "ours", 0),
         ("isv.TEMPLATE_MISSING_PARAMETERS", "", "ours", 0),
+        ("isv.TEMPLATE_PARAMS_ILLEGAL", "", "refused", 0),
         ("isv.OUT_OF_SERVICE", "", "ours", 0),
         ("isp.RAM_PERMISSION_DENY", "", "ours", 0),
         ("isp.SYSTEM_ERROR", "", "later", 0),
@@ -288,6 +289,9 @@ def test_what_alibaba_says(settings, until, ali, caplog, code, message, name, wa
     outcomes = alibaba(settings, APPROVED, until).send(letters())
     assert called(outcomes[0]) == name
     assert getattr(outcomes[0], "wait", 0) == wait
+    assert getattr(outcomes[0], "this_letter", False) == (
+        ("LIMIT_CONTROL" in code and "DAY_" not in code) or ("TEMPLATE_" in code and name != "refused")
+    )
     assert tells_nobody(outcomes, caplog)
 
 
@@ -389,6 +393,7 @@ def test_tencent_sends_the_approved_template_and_it_reads_as_our_text(settings, 
         ("LimitExceeded.PhoneNumberDailyLimit", "later", 86400),
         ("FailedOperation.SignatureIncorrectOrUnapproved", "ours", 0),
         ("FailedOperation.TemplateIncorrectOrUnapproved", "ours", 0),
+        ("FailedOperation.ContainSensitiveWord", "refused", 0),
         ("FailedOperation.InsufficientBalanceInSmsPackage", "ours", 0),
         ("InternalError.SigVerificationFail", "ours", 0),
         ("InternalError.OtherError", "later", 0),
@@ -400,6 +405,9 @@ def test_what_tencent_says_of_a_number(settings, until, tc, caplog, code, name, 
     outcomes = tencent(settings, APPROVED, until).send(letters())
     assert called(outcomes[0]) == name
     assert getattr(outcomes[0], "wait", 0) == wait
+    assert getattr(outcomes[0], "this_letter", False) == (
+        code.startswith("LimitExceeded") or "TemplateIn" in code
+    )
     assert tells_nobody(outcomes, caplog)
 
 

@@ -26,8 +26,9 @@ from booking.notices.senders.choose import providers
 from booking.notices.senders.gateway import sms_gateway
 from booking.notices.senders.provider import Provider, Sent
 from booking.notices.service import send_due
+from booking.people.models import Account
 from tests import far_ends
-from tests.notices.posting import booked, letters, only, post
+from tests.notices.posting import booked, letters, only, post, post_code
 from tests.notices.posting import states as letter_states
 
 
@@ -172,6 +173,46 @@ def test_when_it_is_tried_again_one_letter_is_asked_about_first(app, within, gat
     at_once(app, 3, lambda number: send_due(str(number)))
     assert len(gateway.calls) == 1
     assert sum(letter.attempts for letter in letters()) == 1
+
+
+# --- one letter's own trouble ----------------------------------------------------------------------------------------
+
+
+def phones_that_had_enough(gateway, count):
+    """Let the gateway put off whatever goes to the bookers of the first `count` visits; return all the visits."""
+    rows = booked(count + 1)
+    for row in rows:
+        gateway.had_enough.add(db.session.get(Account, row.account_id).phone)
+        if len(gateway.had_enough) == count:
+            break
+    db.session.rollback()
+    return rows
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_phones_that_had_enough_hold_up_nobody_else(within, gateway, monkeypatch, singly):
+    """In one call, and in two calls in a row in which nothing got through."""
+    if singly:
+        inner = service.providers
+        monkeypatch.setattr(
+            service,
+            "providers",
+            lambda settings, until: {
+                channel: [replace(one, at_once=1) for one in some]
+                for channel, some in inner(settings, until).items()
+            },
+        )
+    *limited, _ = phones_that_had_enough(gateway, 2)
+    for row in limited:
+        post(row, channels=("sms",))
+    assert send_due() == 0
+    state = db.session.query(ProviderState).one()
+    assert state.rests_until is None and state.failures == 0
+    db.session.rollback()
+    post_code("+8613800130777")
+    assert send_due() == 1
+    assert only(kind="code").status == "accepted"
+    assert {one.status for one in letters(kind="confirmed")} == {"waiting"}
 
 
 # --- the next one ----------------------------------------------------------------------------------------------------

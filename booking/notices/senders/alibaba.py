@@ -38,6 +38,17 @@ from booking.notices.senders.wire import (
 NUMBER_IS_BAD = frozenset(
     {"isv.MOBILE_NUMBER_ILLEGAL", "isv.MOBILE_COUNT_OVER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"}
 )
+CONTENT_IS_BAD = frozenset(
+    {
+        "isv.BLACK_KEY_CONTROL_LIMIT",
+        "isv.PARAM_LENGTH_LIMIT",
+        "isv.PARAM_NOT_SUPPORT_URL",
+        "isv.SMS_CONTENT_ILLEGAL",
+        "isv.TEMPLATE_PARAMS_ILLEGAL",
+    }
+)
+TEMPLATE_IS_BAD = frozenset({"isv.SMS_TEMPLATE_ILLEGAL", "isv.TEMPLATE_MISSING_PARAMETERS"})
+"""Somebody must mend the template of this kind; letters of other kinds pass."""
 MAY_PASS = frozenset({"isp.SYSTEM_ERROR", "isp.GATEWAY_ERROR", "ServiceUnavailable", "InternalError"})
 LIMITS = (("天级", 24 * 3600.0), ("小时级", 3600.0), ("分钟级", 60.0))
 """A number had too many messages (isv.BUSINESS_LIMIT_CONTROL): the words name the window, here with its seconds."""
@@ -113,11 +124,13 @@ def _outcome(answer: Answer, text: str) -> Sent:
         return Sent("accepted", plain_id(said.get("BizId")), segments_of(text))
     if not code:
         raise Temporary("the answer names no code", ambiguous=True) if answer.is_success else refusal(answer)
-    if code in NUMBER_IS_BAD:
+    if code in NUMBER_IS_BAD or code in CONTENT_IS_BAD:
         raise Permanent(code)
     if code == "isv.BUSINESS_LIMIT_CONTROL":
         wait = next((seconds for name, seconds in LIMITS if name in str(said.get("Message"))), 60.0)
-        raise Temporary(code, wait=wait)
+        raise Temporary(code, wait=wait, this_letter=True)
+    if code in TEMPLATE_IS_BAD:
+        raise Temporary(code, ours=True, this_letter=True)
     if code in MAY_PASS or code.startswith("Throttling"):
         raise Temporary(words(code), wait=2.0 if code.startswith("Throttling") else 0.0)
-    raise Temporary(words(code), ours=True)  # signature, template, key, balance: somebody must mend it
+    raise Temporary(words(code), ours=True)  # signature, key, balance: somebody must mend it

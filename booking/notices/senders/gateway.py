@@ -121,7 +121,7 @@ def _outcome(one: Outgoing, result: dict[str, Any] | None, kind: str) -> Outcome
     if status == "refused":
         return Permanent(f"refused: {_why(result)}")
     if status == "later":
-        return Temporary(f"put off: {_why(result)}", wait=_seconds(result.get("wait")))
+        return Temporary(f"put off: {_why(result)}", wait=_seconds(result.get("wait")), this_letter=True)
     return Temporary(f"an unknown status: {words(status)}", ambiguous=True)
 
 

@@ -61,15 +61,24 @@ class Temporary(Exception):
     """A later try may succeed; `why` says without personal data what went wrong.
 
     `wait`: seconds the provider asked for. `ambiguous`: the provider may have taken the letter before the trouble.
-    `ours`: our settings are wrong, not this letter; somebody must mend them.
+    `ours`: our settings are wrong, not this letter; somebody must mend them. `this_letter`: the provider works, only this
+    letter has to wait (its phone has had enough, its kind has no approved template).
     """
 
-    def __init__(self, why: str, wait: float = 0.0, ambiguous: bool = False, ours: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        wait: float = 0.0,
+        ambiguous: bool = False,
+        ours: bool = False,
+        this_letter: bool = False,
+    ) -> None:
         super().__init__(why)
         self.why = why
         self.wait = wait
         self.ambiguous = ambiguous
         self.ours = ours
+        self.this_letter = this_letter
 
 
 Outcome = Sent | Permanent | Temporary

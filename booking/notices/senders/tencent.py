@@ -35,6 +35,22 @@ from booking.notices.senders.wire import (
 NUMBER_IS_BAD = frozenset(
     {"InvalidParameterValue.IncorrectPhoneNumber", "FailedOperation.PhoneNumberInBlacklist"}
 )
+CONTENT_IS_BAD = frozenset(
+    {
+        "FailedOperation.ContainSensitiveWord",
+        "InvalidParameterValue.ContentLengthLimit",
+        "InvalidParameterValue.ProhibitedUseUrlInTemplateParameter",
+        "InvalidParameterValue.TemplateParameterFormatError",
+        "InvalidParameterValue.TemplateParameterLengthLimit",
+    }
+)
+TEMPLATE_IS_BAD = frozenset(
+    {
+        "FailedOperation.TemplateIncorrectOrUnapproved",
+        "FailedOperation.TemplateParamSetNotMatchApprovedTemplate",
+    }
+)
+"""Somebody must mend the template of this kind; letters of other kinds pass."""
 LIMITS = {
     "LimitExceeded.PhoneNumberThirtySecondLimit": 30.0,
     "LimitExceeded.PhoneNumberSameContentDailyLimit": 24 * 3600.0,
@@ -112,14 +128,16 @@ def _outcome(answer: Answer, text: str) -> Sent:
         return Sent("accepted", plain_id(status.get("SerialNo")), counted)
     if not code:
         raise Temporary("the answer names no code", ambiguous=True)
-    if code in NUMBER_IS_BAD:
+    if code in NUMBER_IS_BAD or code in CONTENT_IS_BAD:
         raise Permanent(code)
     if code in LIMITS:
-        raise Temporary(code, wait=LIMITS[code])
+        raise Temporary(code, wait=LIMITS[code], this_letter=True)
+    if code in TEMPLATE_IS_BAD:
+        raise Temporary(code, ours=True, this_letter=True)
     if code == "InternalError.Timeout":  # between their servers, after ours had been read
         raise Temporary(code, ambiguous=True)
     if code.startswith("RequestLimitExceeded"):
         raise Temporary(words(code), wait=2.0)
     if code.startswith(("InternalError", "ResourceUnavailable")) and not code.startswith(OUR_SIGNATURE):
         raise Temporary(words(code))
-    raise Temporary(words(code), ours=True)  # signature, template, key, balance: somebody must mend it
+    raise Temporary(words(code), ours=True)  # signature, key, balance: somebody must mend it

@@ -27,6 +27,10 @@ PATHS = {"subscribe": "/cgi-bin/message/subscribe/send", "template": "/cgi-bin/m
 TOKEN_IS_OLD = frozenset({40001, 40014, 42001})
 NOT_THIS_PERSON = {43101: "refused by the user", 40003: "unknown to this account", 43004: "does not follow"}
 BUSY = {-1: 5.0, 45009: 3600.0, 45047: 60.0}
+HAD_ENOUGH = 45047
+"""This person had too many messages; everybody else still gets theirs."""
+TEMPLATE_IS_BAD = frozenset({40037, 47003})
+"""The template's id or its fields; letters of other kinds pass."""
 """The system is busy; too many calls: with the seconds to wait."""
 LONGEST_FIELD = {
     "thing": 20,
@@ -74,10 +78,11 @@ def wechat(settings: Mapping[str, Any], open_until: ExitStack) -> Provider:
         if code in NOT_THIS_PERSON:
             raise Permanent(f"{code}: {NOT_THIS_PERSON[code]}")
         if code in BUSY:
-            raise Temporary(f"answered {code}", wait=BUSY[code])
+            raise Temporary(f"answered {code}", wait=BUSY[code], this_letter=code == HAD_ENOUGH)
+        about_the_template = code in TEMPLATE_IS_BAD
         raise Temporary(
-            f"answered {code}", ours=True
-        )  # template, fields, token, rights: somebody must mend it
+            f"answered {code}", ours=True, this_letter=about_the_template
+        )  # somebody must mend it
 
     return Provider("wechat", "wechat", at_once=LANES, per_second=0, send=side_by_side(send, open_until))
 
@@ -102,7 +107,7 @@ def fields(template: WechatTemplate, letter: Rendered) -> dict[str, str]:
     filled: dict[str, str] = {}
     for name, word in template.fields.items():
         if not words.get(word):
-            raise Temporary(f"the letter has no {word} for {name}", ours=True)
+            raise Temporary(f"the letter has no {word} for {name}", ours=True, this_letter=True)
         filled[name] = cut(
             words[word], LONGEST_FIELD.get(re.sub(r"\d+$", "", name), 20 if word != "time" else 40)
         )
