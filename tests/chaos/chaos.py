@@ -18,6 +18,8 @@ from tests.chaos.world import World
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 90.0
+SOON = 8.0
+"""Seconds: the judge reads while nothing is due, and nothing falls due while it reads."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Run:
         while time.time() < until:
             self._sleep_until(time.time() + 1)
             look = self._look()
-            if look is not None and not look.live_due and not look.between:
+            if look is not None and not (look.live_due or look.between or look.soon):
                 break
             if look is not None and not look.live_due and time.time() - jumped > 3:
                 self.world.jump(60.0)
@@ -146,19 +148,21 @@ class Run:
         app = self.world.app
         try:
             with app.app_context():
-                now = text(
+                asked = text(
                     "SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM message WHERE status IN"
                     " ('accepted', 'delivered')), (SELECT count(*) FROM message WHERE status IN ('waiting', 'sending')"
                     " AND next_at <= :now), (SELECT count(*) FROM message WHERE status IN ('waiting', 'sending')"
                     " AND due_at <= :now AND next_at > :now), (SELECT count(*) FROM message WHERE status IN"
-                    " ('waiting', 'sending') AND next_at <= :late AND coalesce(lease_until, next_at) <= :late)"
+                    " ('waiting', 'sending') AND next_at <= :late AND coalesce(lease_until, next_at) <= :late), (SELECT count(*) FROM message"
+                    " WHERE status = 'waiting' AND due_at > :now AND due_at <= :soon)"
                 )
-                at = self.world.app.extensions and judge.db_now(db.session())
+                at = judge.db_now(db.session())
                 late = at - judge.timedelta(seconds=60)
-                bound = {"now": _bound(at), "late": _bound(late)}
-                put, sent, due, between, overdue = db.session.execute(now, bound).one()
+                soon = at + judge.timedelta(seconds=SOON)
+                bound = {"now": _bound(at), "late": _bound(late), "soon": _bound(soon)}
+                counts = db.session.execute(asked, bound).one()
                 db.session.remove()
-                return Look(time.time() - self.story.began, put, sent, due, between, overdue)
+                return Look(time.time() - self.story.began, *counts)
         except SQLAlchemyError:
             with app.app_context():
                 db.session.remove()

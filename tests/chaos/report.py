@@ -28,7 +28,8 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Look:
-    """How the ledger stood at a second: letters put, sent, due now, between two tries, due for a minute without a lease."""
+    """How the ledger stood at a second: letters put, sent, due now, between two tries, due for a minute without a lease,
+    falling due within seconds."""
 
     at: float
     put: int
@@ -36,6 +37,7 @@ class Look:
     live_due: int
     between: int
     overdue: int
+    soon: int = 0
 
 
 @dataclass
