@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -119,7 +119,7 @@ def _join(
             lock_chart(session, hospital_id, patient_id)
         now = db_now(session)
         policy = current_policy(session, hospital_id)
-        mine = _already(session, hospital_id, clinic, actor, patients, policy.wishes_per_patient)
+        mine = _already(session, hospital_id, clinic, actor, patients, policy.wishes_per_patient, now)
         if mine is not None:
             return mine
         close = policy.wish_ends_days_before, policy.wish_ends_time
@@ -223,6 +223,7 @@ def _already(
     actor: Actor,
     patients: list[int],
     most: int,
+    now: datetime,
 ) -> Wish | None:
     """Return this account's wish for just these patients and this session, with their charts locked; or refuse."""
     live = session.execute(
@@ -251,6 +252,7 @@ def _already(
             Appointment.session_id == clinic.id,
             Appointment.patient_id.in_(patients),
             Appointment.status.in_(ACTIVE),
+            or_(Appointment.status != "held", Appointment.held_until > now),
         )
     ).first()
     if booked is not None:

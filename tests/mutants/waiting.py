@@ -8,6 +8,7 @@ PLACES = "booking/appointments/places.py"
 ELIGIBLE = "booking/appointments/eligible.py"
 OFFERS = "booking/appointments/offers.py"
 ANSWER = "booking/appointments/answer_offer.py"
+JOIN = "booking/appointments/wishes.py"
 RESERVE = "booking/appointments/reserve.py"
 
 WISHES = "tests/verbs/test_wishes.py::"
@@ -62,6 +63,19 @@ WAITING = (
         ANSWER,
         ((" and row.held_until > now for row in rows)", " for row in rows)"),),
         (WISHES + "test_an_offer_that_runs_out_goes_to_the_next_and_keeps_the_turn_once",),
+    ),
+    Mutant(
+        "offer-that-ran-out-counts-as-a-visit",
+        "an offer that ran out keeps its patient from nothing, whether or not it was tidied up",
+        "R14",
+        JOIN,
+        (
+            (
+                '            or_(Appointment.status != "held", Appointment.held_until > now),\n',
+                "",
+            ),
+        ),
+        (WISHES + "test_an_offer_that_ran_out_is_no_visit_and_keeps_nobody_from_joining",),
     ),
     Mutant(
         "half-a-pair-books",

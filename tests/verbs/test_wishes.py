@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from booking.appointments import wishes as wishes_file
 from booking.appointments.answer_offer import accept_offer, decline_offer
 from booking.appointments.cancel import cancel
+from booking.appointments.checkin import check_in
 from booking.appointments.expire import remove_old_holds, sweep_holds
 from booking.appointments.models import Appointment
 from booking.appointments.move import move
@@ -234,6 +235,22 @@ def test_the_list_of_a_day_closes_the_evening_before(now):
         wait(at, opened)
 
 
+def test_an_offer_that_ran_out_is_no_visit_and_keeps_nobody_from_joining(now):
+    """The wish of one session is offered a place of another; nobody has tidied up yet when its patient joins there."""
+    at = factory.clinic(policy={"return_from": time(18)})
+    opened, _ = full(at, slots=1)
+    other, rows = full(factory.another_doctor(at), slots=1)
+    who, wish = wait(at, opened, department_ids=[at.department.id])
+    give_back(at, rows)
+    offer_places()
+    (row,) = offers_of(wish)
+    assert row.session_id == other.id
+    with pytest.raises(AlreadyBooked):
+        wait(at, other, who)
+    now.at(row.held_until + timedelta(seconds=1))
+    assert wait(at, other, who)[1].status == "waiting"
+
+
 # --- offers ----------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +298,20 @@ def test_accepting_books_and_tells_and_a_repeat_is_the_same():
     assert ("confirmed", "waiting") in kinds and ("wish_offer", "superseded") in kinds
     assert ("wish_offer", "waiting") not in kinds
     assert not broken()
+
+
+def test_accepting_again_after_checking_in_is_the_same_visit(now):
+    at = factory.clinic()
+    opened, rows = full(at)
+    who, wish = wait(at, opened)
+    give_back(at, rows)
+    offer_places()
+    (row,) = offers_of(wish)
+    accept_offer(at.id, row.id, actor=as_account(who))
+    now.at(row.starts_at - timedelta(minutes=30))
+    check_in(at.id, row.id, actor=staff(at, "desk"))
+    (again,) = accept_offer(at.id, row.id, actor=as_account(who))
+    assert (again.id, again.status) == (row.id, "arrived")
 
 
 def test_an_offer_is_nobody_elses_and_no_ordinary_hold():
