@@ -301,6 +301,7 @@ INVARIANTS = (
             WAITING + "test_r21_half_of_a_pairs_offer_left_standing",
             WISH_RACES + "test_a_cancel_storm_with_fifty_wishes",
             WISH_RACES + "test_accept_decline_and_leave_at_once_have_one_outcome",
+            MODEL,
         ),
     ),
     Invariant(
@@ -311,6 +312,7 @@ INVARIANTS = (
         (
             WISHES + "test_an_offer_is_nobody_elses_and_no_ordinary_hold",
             WISH_RACES + "test_a_cancel_storm_with_fifty_wishes",
+            MODEL,
         ),
     ),
     Invariant(
@@ -322,6 +324,7 @@ INVARIANTS = (
             WISHES + "test_a_freed_place_is_kept_back_and_offered_to_the_first_in_line",
             WISH_RACES + "test_many_offerers_make_each_offer_once_and_in_the_order_of_joining",
             WISH_RACES + "test_a_cancel_storm_with_fifty_wishes",
+            MODEL,
         ),
     ),
     Invariant(
@@ -335,6 +338,7 @@ INVARIANTS = (
             WISHES + "test_who_has_booked_meanwhile_is_not_offered_anything",
             WISHES + "test_leaving_gives_the_offer_to_the_next",
             WISH_RACES + "test_accept_and_expiry_have_one_winner",
+            MODEL,
         ),
     ),
     Invariant(
@@ -361,6 +365,7 @@ INVARIANTS = (
             NO_SHOW + "test_a_cancelled_visit_never_becomes_a_no_show",
             NO_SHOW + "test_a_desk_ticket_before_the_rule_time_keeps_a_visit_from_being_judged",
             NO_SHOW + "test_late_cancellations_never_close_online_booking",
+            MODEL,
         ),
     ),
     Invariant(
