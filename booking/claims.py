@@ -73,13 +73,21 @@ def due_channels(session: Session, now: datetime) -> list[tuple[int, str]]:
 
 
 def claim_due(
-    hospital_id: int, channel: str, worker: str, limit: int, *, wanted: str, newest_first: bool = False
+    hospital_id: int,
+    channel: str,
+    worker: str,
+    limit: int,
+    *,
+    wanted: str,
+    waits: str = "FALSE",
+    newest_first: bool = False,
 ) -> list[Claimed]:
     """Take up to `limit` due letters of one hospital and channel for `LEASE`; return them, the longest due first.
 
     `wanted` is SQL over `message`, true while the letter should still go out; it is evaluated by the statement that
     claims, so a letter about a visit cancelled before the claim ends as `superseded` and is not returned. A letter
-    waits while an older version about the same visit is being sent over the same channel. A letter whose worker
+    waits while an older version about the same visit is being sent over the same channel, and while `waits` (SQL too)
+    is true of it. A letter whose worker
     died is claimable again when its lease ends; as nobody knows how far that worker came, its try counts as ambiguous.
     Useless ones end as `expired`. `newest_first` looks at those that have become due last, so that what somebody waits
     for does not stand behind a long row of reminders. An empty list means: nothing is left to do here now.
@@ -87,7 +95,7 @@ def claim_due(
     while True:
         with transaction() as session:
             looked_at, claimed = _claim_batch(
-                session, hospital_id, channel, worker, limit, wanted, newest_first
+                session, hospital_id, channel, worker, limit, wanted, waits, newest_first
             )
         if claimed or not looked_at:
             return claimed
@@ -100,6 +108,7 @@ def _claim_batch(
     worker: str,
     limit: int,
     wanted: str,
+    waits: str,
     newest_first: bool = False,
 ) -> tuple[int, list[Claimed]]:
     """Look at one batch in the caller's transaction; return how many were looked at, and the claimed ones.
@@ -122,6 +131,7 @@ def _claim_batch(
             _is_live(),
             at <= now,
             not_(_older_is_being_sent(now)),
+            literal_column(f"({waits}) IS NOT TRUE", Boolean()),
         )
         .order_by(at.desc() if newest_first else at)
         .limit(limit)

@@ -53,6 +53,7 @@ class AppointmentView:
     session_id: uuid.UUID
     doctor_id: uuid.UUID
     department_id: uuid.UUID
+    campus_id: uuid.UUID
     doctor: str
     doctor_title: str
     doctor_pinyin: str
@@ -226,6 +227,7 @@ def view_of(
         session_id=row.session_id,
         doctor_id=row.doctor_id,
         department_id=row.department_id,
+        campus_id=campus.id,
         doctor=sold.get("doctor", doctor.name),
         doctor_title=sold.get("title", doctor.title),
         doctor_pinyin=doctor.pinyin,

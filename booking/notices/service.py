@@ -22,6 +22,7 @@ from booking.db import db, transaction
 from booking.notices import pace
 from booking.notices.carriers import State, admit, states
 from booking.notices.handing import Heart, Ready, hand_over
+from booking.notices.merging import WAITS
 from booking.notices.models import DemoLetter
 from booking.notices.outcomes import became, unwritten
 from booking.notices.senders.choose import providers
@@ -141,7 +142,9 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     turn = run.served.get((hospital_id, channel), 0)
     run.served[hospital_id, channel] = turn + 1
     newest_first = turn % 2 == 0
-    claimed = claim_due(hospital_id, channel, run.worker, limit, wanted=WANTED, newest_first=newest_first)
+    claimed = claim_due(
+        hospital_id, channel, run.worker, limit, wanted=WANTED, waits=WAITS, newest_first=newest_first
+    )
     db.session.remove()
     if not claimed:
         return False

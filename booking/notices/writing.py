@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from flask import current_app
 from sqlalchemy import select
@@ -19,7 +20,9 @@ from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import end_read
 from booking.notices import discretion, draw_letters, letters
+from booking.notices.day_letters import day_letter
 from booking.notices.hospital_letters import hospital_letter
+from booking.notices.merging import TOLD, gather
 from booking.notices.reaching import NotYet, NoWay, address_of, ensure_awake, ensure_wished, language_of
 from booking.notices.reply_letters import reply_letter
 from booking.notices.reply_rules import reply_code
@@ -30,8 +33,9 @@ from booking.people.models import Account, OneTimeCode, Patient
 from booking.people.queries import by_ids
 from booking.vault import short_code
 
-WANTED = """
+WANTED = f"""
 CASE WHEN message.channel = 'webhook' THEN TRUE
+WHEN {TOLD} THEN FALSE
 WHEN message.channel = 'voice' AND EXISTS (
     SELECT 1 FROM message s WHERE s.hospital_id = message.hospital_id AND s.appointment_id = message.appointment_id
       AND s.kind = message.kind AND s.version = message.version AND s.channel = 'sms'
@@ -63,7 +67,8 @@ END END
 """
 """SQL over `message`, true while it should still go out: the appointment, or the wish, stands as the letter says.
 
-A phone rings only while no receipt says that the same letter reached the same person as a short message.
+Not one that another letter has told. A phone rings only while no receipt says that the same letter reached the same person
+as a short message.
 """
 
 STANDS_WHILE = {
@@ -102,6 +107,7 @@ class Rows:
     patients: dict[int, Patient]
     codes: dict[int, OneTimeCode]
     languages: dict[int, str | None]
+    also: dict[uuid.UUID, list[AppointmentView]]
 
 
 def write(batch: Sequence[Claimed]) -> list[Written | Failure]:
@@ -135,6 +141,8 @@ def _rows(batch: Sequence[Claimed]) -> Rows:
         if one.appointment_id and (one.kind in letters.ABOUT_A_VISIT or one.channel == "webhook")
     ]
     visits = appointments(batch[0].hospital_id, about, now)
+    also = gather(batch, visits, now)
+    session = end_read()
     bookers = by_ids(
         Account,
         (
@@ -146,11 +154,12 @@ def _rows(batch: Sequence[Claimed]) -> Rows:
     return Rows(
         now,
         visits,
-        discretion.sensitive_among(visits.values()),
+        discretion.sensitive_among([*visits.values(), *chain.from_iterable(also.values())]),
         accounts | bookers,
         patients,
         codes,
         _languages(session, codes.values()),
+        also,
     )
 
 
@@ -198,6 +207,11 @@ def _write(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
         raise NotWanted("there is nothing to prepare any more")
     address = _address(message, view, rows)
     person = _recipient(message, rows)
+    day = sorted([view, *rows.also.get(message.id, [])], key=lambda one: one.starts_at)
+    if len(day) > 1:
+        return address, day_letter(
+            message.channel, day, now=rows.now, language=language_of(person), sensitive=rows.sensitive
+        )
     answers = message.channel == "sms" and person is not None and current_app.config["SMS_REPLIES"]
     letter = letters.visit_letter(
         message.kind,

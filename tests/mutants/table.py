@@ -10,7 +10,8 @@ from tests.mutants.ledger import LEDGER
 from tests.mutants.offers import OFFERS
 from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
+from tests.mutants.texts import TEXTS
 from tests.mutants.waiting import WAITING
 from tests.mutants.watch import WATCH
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH + LEDGER
+MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH + LEDGER + TEXTS
