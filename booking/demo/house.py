@@ -25,6 +25,10 @@ PARTS = {"am": "上午", "pm": "下午", "eve": "夜间"}
 KIND_ORDER = ("普通门诊", "专家门诊", "专病门诊", "特需门诊", "便民门诊")
 FEE_NAMES = {"linlan-1": "挂号费", "linlan-univ": "医事服务费", "chengjiang": "诊查费"}
 SEX = {"女": "f", "男": "m"}
+PREPARATIONS = {
+    "专病门诊": "带上最近半年的检查报告和正在吃的药。",
+    "特需门诊": "空腹来，当天可能要抽血；可以喝少量白开水。",
+}
 POLICIES: dict[str, dict[str, Any]] = {
     "linlan-1": {},
     "linlan-univ": {"horizon_days": 10, "release_time": time(8, 0)},
@@ -109,6 +113,8 @@ def _add_hospital(
         policy={"generate_days": GENERATE_DAYS, "reminders": LADDER, **POLICIES.get(row["slug"], {})},
     )
     house.hospitals[row["slug"]] = hospital.id
+    for kind in {clinic["kind"] for doctor in doctors for clinic in doctor["clinics"]} & PREPARATIONS.keys():
+        directory.set_preparation(hospital.id, kind, PREPARATIONS[kind])
     for position, campus in enumerate(row["campuses"]):
         made = directory.add_campus(hospital.id, position=position, **campus)
         house.campuses[row["slug"], campus["slug"]] = made.id

@@ -124,6 +124,7 @@ def _page(a: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] |
         cancel_form=form,
         events=[_event(event, at) for event in events_of(hospital_id(), [a.id])],
         letters=_letters(a, at),
+        previews_url=url_for("desk.previews.previews", **own),
         problems=problems or [],
     )
 

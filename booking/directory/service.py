@@ -8,18 +8,20 @@ from contextlib import contextmanager
 from datetime import time
 from typing import Any, TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from booking import clock
 from booking.db import broken_constraint, db, transaction
 from booking.directory import entries
-from booking.directory.models import Campus, Department, Doctor, Hospital, Practice, Specialty
+from booking.directory.models import Campus, ClinicKind, Department, Doctor, Hospital, Practice, Specialty
 from booking.errors import BadInput, NotFound
 
 Row = TypeVar("Row", Campus, Department, Doctor, Practice)
 
 
+PREPARATION_MOST = 80
 _DOUBLES = {
     "uq_hospital_slug": ("slug", "这个网址短名已经有医院在用，请换一个。"),
     "uq_campus_hospital_id_slug": ("slug", "这个网址短名已经有院区在用，请换一个。"),
@@ -81,6 +83,24 @@ def change_hospital(hospital_id: int, **facts: Any) -> Hospital:
             raise NotFound("没有这家医院。")
         entries.apply(hospital, facts)
         return hospital
+
+
+def set_preparation(hospital_id: int, kind: str, text: str) -> None:
+    """Set what patients of a clinic kind (by its name) should do before a visit; empty: nothing. Told the evening before.
+
+    At most 80 signs; over 35 a short message says where to read it. Raises NotFound, BadInput(field=). A repeat changes
+    nothing.
+    """
+    plain = " ".join(text.split())
+    if len(plain) > PREPARATION_MOST:
+        raise BadInput(f"就诊准备最多 {PREPARATION_MOST} 字", field="preparation")
+    with _writing() as session:
+        row = session.scalars(
+            select(ClinicKind).where(ClinicKind.hospital_id == hospital_id, ClinicKind.name == kind)
+        ).first()
+        if row is None:
+            raise NotFound("没有这个号别。")
+        row.preparation = plain
 
 
 def add_campus(hospital_id: int, *, name: str, **facts: Any) -> Campus:

@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import aliased
 
+from booking.appointments.draw_models import DrawEntry
 from booking.db import db
 from booking.notices.models import DemoLetter
 from booking.outbox import LIVE, Message, from_reference, reference
@@ -20,7 +21,7 @@ from booking.refs import ref
 
 @dataclass(frozen=True)
 class InAppLetter:
-    """One letter on the messages page; `appointment_ref` or `wish_ref` leads on, `text` has one fact per line."""
+    """One letter on the messages page; `appointment_ref`, `wish_ref` or `draw_ref` leads on, `text` has one fact per line."""
 
     hospital_id: int
     id: uuid.UUID
@@ -31,6 +32,7 @@ class InAppLetter:
     unread: bool
     appointment_ref: str | None
     wish_ref: str | None = None
+    draw_ref: str | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -136,7 +138,8 @@ def messages_of(account_id: int, limit: int = 50, offset: int = 0) -> list[InApp
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(limit)
         .offset(offset)
-    )
+    ).all()
+    draws = _draws([row.facts["entry"] for row in rows if "entry" in row.facts])
     return [
         InAppLetter(
             hospital_id=row.hospital_id,
@@ -150,9 +153,22 @@ def messages_of(account_id: int, limit: int = 50, offset: int = 0) -> list[InApp
             if row.appointment_id and not row.wish_id
             else None,
             wish_ref=ref(row.hospital_id, row.wish_id) if row.wish_id else None,
+            draw_ref=draws.get(row.facts.get("entry", "")),
         )
         for row in rows
     ]
+
+
+def _draws(entries: list[str]) -> dict[str, str]:
+    """Return for each entry into a draw, by the hexadecimal id that letters carry, the draw it is in."""
+    if not entries:
+        return {}
+    found = db.session.execute(
+        select(DrawEntry.hospital_id, DrawEntry.id, DrawEntry.draw_id).where(
+            DrawEntry.id.in_([uuid.UUID(one) for one in entries])
+        )
+    )
+    return {entry.hex: ref(hospital_id, draw_id) for hospital_id, entry, draw_id in found}
 
 
 def unread_of(account_id: int) -> int:

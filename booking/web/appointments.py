@@ -266,5 +266,12 @@ def _cancel_page(
         problems=problems or [],
         late=view.cancel_is_late,
         late_text=passes.late_text(view, now()),
-        undo=bool(passes.regret_label(view, now())),
+        undo=_regret_minutes(view) if passes.regret_label(view, now()) else 0,
     )
+
+
+def _regret_minutes(view: AppointmentView) -> int:
+    """How long after booking a visit may be cancelled without trace, by the policy it was sold under."""
+    if view.regret_until is None or view.booked_at is None:
+        return 0
+    return int((view.regret_until - view.booked_at).total_seconds() // 60)

@@ -63,6 +63,8 @@ def _leads_to(row: InAppLetter) -> dict[str, str | None]:
     """Where a letter leads, and what that is called."""
     if row.wish_ref:
         return {"url": url_for("wishes.wish", wish=row.wish_ref), "link": _("看候补")}
+    if row.draw_ref:
+        return {"url": url_for("draws.show", draw=row.draw_ref), "link": _("看抽签")}
     if row.appointment_ref:
         return {"url": url_for("appointments.detail", appointment=row.appointment_ref), "link": _("看预约")}
     return {"url": None, "link": None}

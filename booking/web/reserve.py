@@ -275,6 +275,7 @@ def _page(
             "extend_url": url_for("reserve.extend", hold=view.ref)
             if view.may_extend and not expired
             else None,
+            "minutes": policy.hold_minutes,
             "expired": expired,
             "back_url": cards.address(view.doctor_slug, view.visit_date),
         },

@@ -33,6 +33,8 @@ MATRIX: dict[str, str] = {
     "desk.no_shows.answer": "staff",
     "desk.no_shows.list_no_shows": "staff",
     "desk.no_shows.was_here": "staff",
+    "desk.previews.mail": "staff",
+    "desk.previews.previews": "staff",
     "desk.sessions.edit": "staff",
     "desk.sessions.new": "staff",
     "desk.sign_in.login": "anyone",

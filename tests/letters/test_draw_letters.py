@@ -15,6 +15,7 @@ from booking.appointments.stop import stop_session
 from booking.clock import utc
 from booking.db import db, transaction
 from booking.notices.draw_letters import draw_letter
+from booking.notices.queries import messages_of
 from booking.notices.service import send_due
 from booking.outbox import Message
 from booking.people.models import Account
@@ -97,3 +98,11 @@ def test_they_are_sent(drawn, now):
     send_due("test")
     sent = select(Message.status).where(Message.kind.in_(("draw_entered", "draw_lost")))
     assert set(db.session.scalars(sent)) <= {"delivered", "accepted"}
+
+
+def test_a_letter_about_a_draw_leads_to_its_page(app, drawn, now):
+    _at, _opened, people = drawn
+    send_due("test")
+    (shown,) = [one for one in messages_of(people[0].id) if one.kind == "draw_entered"]
+    assert shown.draw_ref
+    assert app.test_client().get(f"/draw/{shown.draw_ref}").status_code == 200

@@ -335,9 +335,18 @@ def test_an_email_carries_text_page_and_calendar(clinic):
     assert read["Subject"].replace("\u00a0", " ") == "【青梧就医】预约成功：11 月 25 日 周三 上午 08:30"
     assert read["Message-ID"] == "<abc@example.org>"
     kinds = [part.get_content_type() for part in read.walk() if not part.is_multipart()]
-    assert kinds == ["text/plain", "text/html", "text/calendar"]
-    (calendar,) = [part for part in read.walk() if part.get_content_type() == "text/calendar"]
-    assert calendar.get_param("method") == "REQUEST"
+    assert kinds == ["text/plain", "text/html", "text/calendar", "application/ics"]
+    assert [part.get_content_type() for part in read.iter_parts()] == [
+        "multipart/alternative",
+        "application/ics",
+    ]
+    shown, kept = (part for part in read.walk() if part.get_content_type() in kinds[2:])
+    assert shown.get_param("method") == "REQUEST" and shown.get_content_charset() == "utf-8"
+    assert kept.get_filename() == "appointment.ics"
+    entries = [entry_of(part.get_payload(decode=True)) for part in (shown, kept)]
+    assert entries[0][0].to_ical() == entries[1][0].to_ical()
+    assert entries[0][1]["UID"] == "018f0000-0000-7000-8000-000000000001@127.0.0.1"
+    assert entries[0][0].walk("VTIMEZONE"), "a calendar that knows no zone by name reads its rules"
 
 
 @pytest.mark.parametrize("address", ["li@example.org\nBcc: other@example.org", "li@example.org\r\nX: y"])

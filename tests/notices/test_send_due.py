@@ -107,7 +107,7 @@ def test_an_email_arrives_with_its_calendar_entry(within, mailbox):
     ((to, letter),) = mailbox.letters
     assert to == ["li@example.org"]
     assert letter["Message-ID"] == f"<{reference(only())}@example.org>"
-    (attached,) = [part for part in letter.walk() if part.get_content_type() == "text/calendar"]
+    (attached,) = [part for part in letter.walk() if part.get_content_type() == "application/ics"]
     (event,) = icalendar.Calendar.from_ical(attached.get_payload(decode=True)).walk("VEVENT")
     assert event["DTSTART"].dt == row.starts_at
     assert event["SEQUENCE"] == row.version

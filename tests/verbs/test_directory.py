@@ -22,6 +22,7 @@ from booking.directory.models import (
     Specialty,
 )
 from booking.errors import BadInput, NotFound
+from tests import factory
 
 pytestmark = pytest.mark.usefixtures("within")
 
@@ -209,3 +210,16 @@ def test_changing_nothing_changes_nothing(house):
     service.change_hospital(house["hospital"], name=" 青梧市第一医院 ")
     service.change_doctor(house["hospital"], house["doctor"])
     assert everything() == before
+
+
+def test_what_to_prepare_is_kept_for_a_kind_and_not_too_long(within):
+    clinic = factory.clinic()
+    service.set_preparation(clinic.id, "专家门诊", "  空腹来，\n可以喝水。 ")
+    row = db.session.get(ClinicKind, (clinic.id, clinic.kind.id), populate_existing=True)
+    assert row.preparation == "空腹来， 可以喝水。"
+    with pytest.raises(BadInput):
+        service.set_preparation(clinic.id, "专家门诊", "长" * 81)
+    with pytest.raises(NotFound):
+        service.set_preparation(clinic.id, "没有的门诊", "空腹来")
+    row = db.session.get(ClinicKind, (clinic.id, clinic.kind.id), populate_existing=True)
+    assert row.preparation == "空腹来， 可以喝水。"

@@ -227,7 +227,11 @@ def _tls(here: bool) -> ssl.SSLContext:
 
 
 def mail(address: str, letter: Rendered, reference: str, sender: str) -> EmailMessage:
-    """Return the e-mail: text, a small page, the calendar entry. Raises ValueError for an address with a line break."""
+    """Return the e-mail: text, a small page, the calendar entry. Raises ValueError for an address with a line break.
+
+    The entry stands twice: as an alternative, which mailboxes show with their buttons (RFC 6047, 2.4), and as a file for
+    whatever does not know that.
+    """
     message = EmailMessage()
     # Python's folding loses a space where it splits a long subject; a no-break space is not split at.
     message["Subject"] = letter.subject.replace(" ", "\u00a0")
@@ -241,11 +245,10 @@ def mail(address: str, letter: Rendered, reference: str, sender: str) -> EmailMe
     if letter.html:
         message.add_alternative(letter.html, subtype="html", cte="base64")
     if letter.calendar:
+        entry = letter.calendar.decode()
+        method = {"method": letter.calendar_method}
+        message.add_alternative(entry, subtype="calendar", cte="base64", params=method)
         message.add_attachment(
-            letter.calendar,
-            maintype="text",
-            subtype="calendar",
-            filename="appointment.ics",
-            params={"method": letter.calendar_method, "charset": "utf-8"},
+            letter.calendar, maintype="application", subtype="ics", filename="appointment.ics"
         )
     return message
