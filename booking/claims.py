@@ -108,7 +108,7 @@ def _claim_batch(
     worker: str,
     limit: int,
     wanted: str,
-    waits: str,
+    waits: str = "FALSE",
     newest_first: bool = False,
 ) -> tuple[int, list[Claimed]]:
     """Look at one batch in the caller's transaction; return how many were looked at, and the claimed ones.
