@@ -26,11 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from booking.clock import db_now
-from booking.db import constant, core, transaction
+from booking.db import constant, core, db, transaction
 from booking.outbox import LIVE, Message
 
 LEASE = timedelta(seconds=60)
 BATCH = 100
+USELESS = 1000
 
 _MESSAGE = core(Message)
 
@@ -160,6 +161,38 @@ def _claim_batch(
     rows = session.connection().execute(judged).all()
     claimed = [Claimed(*row[:-1]) for row in rows if row[-1] == "sending"]
     return len(rows), sorted(claimed, key=attrgetter("due_at", "version"))
+
+
+def end_useless(hospital_id: int, channel: str) -> int:
+    """End due letters of one hospital and channel whose time is over as `expired`; return how many, at most `USELESS`.
+
+    For a channel whose providers all rest: nobody claims its letters, and the call list looks at what has ended. A letter
+    another worker has, or has locked, stays its own. A repeat ends what was left over.
+    """
+    session = db.session()
+    now = db_now(session)
+    over = select(_MESSAGE.c.id).where(
+        _MESSAGE.c.hospital_id == hospital_id,
+        _MESSAGE.c.channel == channel,
+        _is_live(),
+        _MESSAGE.c.next_at <= now,
+        _MESSAGE.c.expires_at < now,
+    )
+    if session.execute(over.limit(1)).first() is None:
+        return 0
+    with transaction() as session:
+        ended = over.limit(USELESS).with_for_update(skip_locked=True).cte("ended")
+        done = session.connection().execute(
+            update(_MESSAGE)
+            .where(_MESSAGE.c.hospital_id == hospital_id, _MESSAGE.c.id == ended.c.id)
+            .values(
+                status=constant("expired"),
+                ambiguous=_MESSAGE.c.ambiguous + case((_MESSAGE.c.status == constant("sending"), 1), else_=0),
+                lease_until=null(),
+                next_at=now,
+            )
+        )
+        return done.rowcount
 
 
 def _is_live() -> ColumnElement[bool]:

@@ -165,7 +165,7 @@ def _unconfirmed(session: Session, hospital_id: int, now: datetime) -> list[uuid
 
 
 def _stuck(session: Session, hospital_id: int, now: datetime) -> list[uuid.UUID]:
-    """Visits of the coming day with a letter that was tried in vain and waits for its next try (reads ix_message_due)."""
+    """Visits of the coming day with a letter that is due and has not left, tried or not (reads ix_message_due)."""
     query = (
         select(Message.appointment_id)
         .join(Appointment, _about_now(Message))
@@ -173,7 +173,7 @@ def _stuck(session: Session, hospital_id: int, now: datetime) -> list[uuid.UUID]
             Message.hospital_id == hospital_id,
             Message.status.in_(("waiting", "sending")),
             Message.next_at < now + LONGEST_PAUSE,
-            Message.attempts > 0,
+            Message.due_at <= now,
             Message.channel.in_(BY_PHONE),
             Message.kind.in_(("stopped", "cancelled", "moved")),
             Appointment.starts_at < now + SOON,

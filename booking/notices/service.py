@@ -16,7 +16,7 @@ from flask_babel import force_locale
 from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
-from booking.claims import BATCH, Claimed, claim_due, due_channels
+from booking.claims import BATCH, Claimed, claim_due, due_channels, end_useless
 from booking.clock import db_now
 from booking.db import db, transaction
 from booking.notices import pace
@@ -33,8 +33,13 @@ from booking.settling import SENT, Ended, settle
 
 log = logging.getLogger(__name__)
 
-CHANNELS = ("app", "sms", "voice", "wechat", "webhook", "email")
+QUICK = ("app", "sms", "voice", "wechat")
+SLOW = ("webhook", "email")
+"""What goes to servers of others, which may take their time: they are looked at apart from what somebody waits for."""
+CHANNELS = (*QUICK, *SLOW)
 """Their order when all are due at once; others come after them."""
+CLAIMED_AT_ONCE = {"email": 20}
+"""Letters of a channel that go one after the other: none is held for long by a server that is slow."""
 BUDGET_SECONDS = 20.0
 LOOK_AGAIN = 0.5
 """Seconds until a run looks again at all that is due; in between it goes on where there was something."""
@@ -132,12 +137,15 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     Batches are taken from both ends in turn: a confirmation that somebody waits for does not stand behind a hundred
     thousand reminders, and the oldest still leave.
     """
-    began, limit = monotonic(), run.batch
+    began, limit = monotonic(), min(run.batch, CLAIMED_AT_ONCE.get(channel, run.batch))
     carriers = run.providers.get(channel, [])
     known = _states(run, carriers, hospital_id) if carriers else []
     if known:
         limit = min(limit, max(one.most for one in known))
         if limit < 1:
+            if all(one.rests for one in known):
+                end_useless(hospital_id, channel)
+                db.session.remove()
             return False
     turn = run.served.get((hospital_id, channel), 0)
     run.served[hospital_id, channel] = turn + 1

@@ -16,7 +16,8 @@ from booking.db import db, transaction
 from booking.errors import BadInput, NotAllowed, NotFound
 from booking.notices.call_queries import calls, calls_about, calls_open
 from booking.notices.calls import list_calls
-from booking.notices.models import PhoneCall
+from booking.notices.models import PhoneCall, ProviderState
+from booking.notices.service import send_due
 from booking.notices.tick_off import CallDone, tick_off
 from booking.outbox import Letter, Message, put
 from booking.staff.models import AuditEvent
@@ -200,6 +201,30 @@ def listed():
     list_calls()
     (call,) = open_calls(at)
     return at, who, row, call
+
+
+def test_a_letter_nobody_tried_because_its_provider_rests_is_for_the_telephone(app, now):
+    app.config.update(SMS_GATEWAY_URL="http://127.0.0.1:9/", SMS_GATEWAY_KEY="key-of-a-test")
+    at = factory.clinic()
+    in_the_morning(now)
+    today = local(factory.now(), at.hospital.zone).date()
+    opened = factory.open_session(at, today, starts=time(23, 0), ends=time(23, 59), slot_minutes=59)
+    rows = [
+        factory.booked(at, opened, factory.person(name), visit_code=f"1000000{place}")
+        for place, name in enumerate(("赵安宁", "钱多多", "孙小满"))
+    ]
+    stopped(at, opened)
+    with transaction() as session:
+        session.add(ProviderState(name="gateway", failures=5, rests_until=factory.now() + timedelta(days=1)))
+    send_due()
+    assert list_calls().opened == 0, "not yet"
+    now.shift(minutes=at.policy.call_after_minutes + 1)
+    send_due()
+    assert list_calls().opened == 3
+    assert {call.appointment_id for call in open_calls(at)} == {row.id for row in rows}
+    letters = db.session.scalars(select(Message).where(Message.kind == "stopped", Message.channel == "sms"))
+    assert {(one.attempts, one.status) for one in letters} == {(0, "waiting")}
+    assert list_calls().opened == 0, "a repeat changes nothing"
 
 
 def test_what_the_page_is_told():

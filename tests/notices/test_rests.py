@@ -215,6 +215,19 @@ def test_phones_that_had_enough_hold_up_nobody_else(within, gateway, monkeypatch
     assert {one.status for one in letters(kind="confirmed")} == {"waiting"}
 
 
+def test_a_letter_whose_time_is_over_ends_while_its_provider_rests(within, gateway, now):
+    late, still = booked(2)
+    post(late, channels=("sms",), lives=timedelta(minutes=5))
+    post(still, channels=("sms",))
+    note_failures(State("gateway", PROVIDER, now()), FAILURES_TO_REST, "no answer", asked=900)
+    now.shift(minutes=6)
+    assert now_of(replace(PROVIDER, name="gateway")).rests
+    assert send_due() == 0
+    assert letter_states() == {"expired": 1, "waiting": 1}
+    assert (only(appointment_id=late.id).status, only(appointment_id=late.id).attempts) == ("expired", 0)
+    assert len(gateway.calls) == 0
+
+
 # --- the next one ----------------------------------------------------------------------------------------------------
 
 
