@@ -61,7 +61,10 @@ def make_celery(flask_app: Flask) -> Celery:
 
 
 def send_letters_soon() -> None:
-    """Put a wake-up for letters on the queue; raises what the broker raises."""
+    """Put a wake-up for letters that somebody waits for on the queue; raises what the broker raises.
+
+    E-mails and webhooks leave at the next look, two seconds later at most: they must not fill the queue's workers.
+    """
     app.send_task("worker.tasks.send_due", expires=10, retry=False)
 
 

@@ -19,7 +19,7 @@ from celery.signals import worker_init, worker_process_init
 
 log = logging.getLogger(__name__)
 
-QUICK = (("send_due",), ("draw_due", "offer_places"))
+QUICK = (("send_due",), ("send_slow",), ("draw_due", "offer_places"))
 """Jobs that people wait for, and which of them share a thread; all others have one together."""
 KINDNESS = 5
 """How far worker processes stand behind those that answer people (nice)."""

@@ -35,6 +35,7 @@ def _worker() -> str:
 
 SCHEDULE = {
     "letters": _every(2, "send_due"),
+    "slow letters": _every(2, "send_slow"),
     "holds": _every(30, "sweep_holds"),
     "draws": _every(2, "draw_due"),
     "offers": _every(5, "offer_places"),
@@ -52,7 +53,13 @@ SCHEDULE = {
 @shared_task
 def send_due() -> None:
     """Send the letters that are due; any number of workers may do so at once, each letter has one lease."""
-    notices.send_due(_worker())
+    notices.send_due(_worker(), channels=notices.QUICK)
+
+
+@shared_task
+def send_slow() -> None:
+    """Send the due letters that servers of others take at their own pace; as `send_due`, and never before it."""
+    notices.send_due(_worker(), channels=notices.SLOW)
 
 
 @shared_task
