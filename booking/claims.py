@@ -169,8 +169,8 @@ def end_useless(hospital_id: int, channel: str) -> int:
     For a channel whose providers all rest: nobody claims its letters, and the call list looks at what has ended. A letter
     another worker has, or has locked, stays its own. A repeat ends what was left over.
     """
-    session = db.session()
-    now = db_now(session)
+    reading = db.session()
+    now = db_now(reading)
     over = select(_MESSAGE.c.id).where(
         _MESSAGE.c.hospital_id == hospital_id,
         _MESSAGE.c.channel == channel,
@@ -178,7 +178,7 @@ def end_useless(hospital_id: int, channel: str) -> int:
         _MESSAGE.c.next_at <= now,
         _MESSAGE.c.expires_at < now,
     )
-    if session.execute(over.limit(1)).first() is None:
+    if reading.execute(over.limit(1)).first() is None:
         return 0
     with transaction() as session:
         ended = over.limit(USELESS).with_for_update(skip_locked=True).cte("ended")
