@@ -134,6 +134,11 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(bytes=uuid_utils.uuid7().bytes)
 
 
+def first_id_of(moment: datetime) -> uuid.UUID:
+    """Return the lowest id that `new_id` can make at `moment`: their first 48 bits are its milliseconds."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 class Tenant:
     """Mixin: the key of every row a hospital owns. Composite, so that a row cannot point into another hospital."""
 

@@ -11,17 +11,24 @@ from typing import Any, Protocol
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
+    CompoundSelect,
     Index,
     String,
+    Table,
     Text,
     UniqueConstraint,
     Uuid,
     and_,
     case,
+    column,
     delete,
     false,
     insert,
+    literal,
     or_,
+    select,
+    table,
     text,
     update,
 )
@@ -30,12 +37,28 @@ from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from booking.clock import db_now
-from booking.db import Instant, Json, Model, Sealed, Serial, Tenant, after_commit, core, new_id, transaction
+from booking.db import (
+    Instant,
+    Json,
+    Model,
+    Sealed,
+    Serial,
+    Tenant,
+    after_commit,
+    core,
+    end_read,
+    first_id_of,
+    new_id,
+    transaction,
+)
 
 PLATFORM = 0
 """The owner of letters that belong to no hospital (one-time codes)."""
 
+REMOVED_AT_ONCE = 1000
+"""Rows that retention deletes in one transaction: it is in nobody's way for long."""
 LIVE = ("waiting", "sending")
+CHANNELS = ("app", "sms", "email", "wechat", "voice", "webhook")
 ENDED = ("delivered", "accepted", "failed", "expired", "superseded", "suppressed")
 
 
@@ -62,6 +85,14 @@ class Message(Tenant, Model):
         Index(
             "ix_message_due",
             "hospital_id",
+            "next_at",
+            sqlite_where=text("status IN ('waiting', 'sending')"),
+            postgresql_where=text("status IN ('waiting', 'sending')"),
+        ),
+        Index(
+            "ix_message_channel_due",
+            "hospital_id",
+            "channel",
             "next_at",
             sqlite_where=text("status IN ('waiting', 'sending')"),
             postgresql_where=text("status IN ('waiting', 'sending')"),
@@ -348,10 +379,41 @@ def from_reference(text: str) -> tuple[int, uuid.UUID] | None:
     return (int(found[1]), uuid.UUID(found[2])) if found else None
 
 
+def owners() -> CompoundSelect[int]:
+    """Return the query for everybody who owns letters: the hospitals and PLATFORM."""
+    hospital = table("hospital", column("id", Serial))
+    return select(hospital.c.id).union_all(select(literal(PLATFORM, Serial)))
+
+
 def remove_old(days: int = 400) -> int:
-    """Delete letters that ended `days` ago; return how many."""
-    with transaction() as session:
-        now = db_now(session)
-        old = (Message.status.in_(ENDED), Message.due_at < now - timedelta(days=days))
-        done = session.execute(delete(Message).where(*old))
-        return int(getattr(done, "rowcount", 0))
+    """Delete letters that ended `days` ago, `REMOVED_AT_ONCE` in a transaction; return how many.
+
+    Ids are made in the order of time, and no letter is due before it is made: the primary key finds the old ones.
+    """
+    removed = 0
+    for owner in end_read().scalars(owners()).all():
+        count = REMOVED_AT_ONCE
+        while count == REMOVED_AT_ONCE:
+            with transaction() as session:
+                before = db_now(session) - timedelta(days=days)
+                count = remove_rows(
+                    session, core(Message), owner, before, Message.status.in_(ENDED), Message.due_at < before
+                )
+            removed += count
+    return removed
+
+
+def remove_rows(
+    session: Session, rows: Table, owner: int, before: datetime, *old: ColumnElement[bool]
+) -> int:
+    """Delete the first `REMOVED_AT_ONCE` rows of one owner that were made before a moment and are `old`; return how many."""
+    found = session.connection().execute(
+        select(rows.c.id)
+        .where(rows.c.hospital_id == owner, rows.c.id < first_id_of(before), *old)
+        .order_by(rows.c.id)
+        .limit(REMOVED_AT_ONCE)
+    )
+    ids = [row.id for row in found]
+    if ids:
+        session.connection().execute(delete(rows).where(rows.c.hospital_id == owner, rows.c.id.in_(ids)))
+    return len(ids)

@@ -1,4 +1,5 @@
-"""Runs migrations in one transaction; on SQLite with foreign keys off, and checked before it commits.
+"""Runs migrations: on SQLite all in one transaction with foreign keys off, checked before it commits; on PostgreSQL each
+in one of its own, so that no lock outlives its migration and a long one can leave it (`autocommit_block`).
 
 SQLite changes a table by copying it: with foreign keys on, the drop of the old copy would touch its children.
 """
@@ -19,7 +20,12 @@ def run() -> None:
             connection.exec_driver_sql("COMMIT")
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        context.configure(connection=connection, target_metadata=metadata, **arguments)
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            transaction_per_migration=not sqlite,
+            **arguments,
+        )
         with context.begin_transaction():
             context.run_migrations()
             if sqlite:

@@ -36,7 +36,7 @@ from booking.notices.reply_rules import (
     read_reply,
     reply_code,
 )
-from booking.outbox import PLATFORM, Letter, put
+from booking.outbox import PLATFORM, REMOVED_AT_ONCE, Letter, put
 from booking.people.models import Account, Patient
 from booking.people.quiet import stop_reminders
 from booking.people.rules import read_phone
@@ -264,8 +264,19 @@ def _answer(reply_id: int, owner: Owner, did: Did, now: datetime) -> Letter:
 
 
 def remove_old(days: int = 30) -> int:
-    """Delete replies that came `days` ago: they are somebody's words; return how many."""
-    with transaction() as session:
-        old = Reply.received_at < db_now(session) - timedelta(days=days)
-        done = session.execute(delete(Reply).where(old).execution_options(synchronize_session=False))
-        return int(getattr(done, "rowcount", 0))
+    """Delete replies that came `days` ago, a thousand in a transaction: they are somebody's words; return how many.
+
+    Numbered as they come, the oldest are the first: no more are read than go.
+    """
+    removed = 0
+    while True:
+        with transaction() as session:
+            before = db_now(session) - timedelta(days=days)
+            first = select(Reply.id, Reply.received_at).order_by(Reply.id).limit(REMOVED_AT_ONCE)
+            old = [row.id for row in session.execute(first) if row.received_at < before]
+            session.execute(
+                delete(Reply).where(Reply.id.in_(old)).execution_options(synchronize_session=False)
+            )
+        removed += len(old)
+        if len(old) < REMOVED_AT_ONCE:
+            return removed
