@@ -208,7 +208,7 @@ def end_useless(hospital_id: int, channel: str) -> int:
             .where(_MESSAGE.c.hospital_id == hospital_id, _MESSAGE.c.id == ended.c.id)
             .values(
                 status=constant("expired"),
-                ambiguous=_MESSAGE.c.ambiguous + case((_MESSAGE.c.status == constant("sending"), 1), else_=0),
+                ambiguous=_MESSAGE.c.ambiguous + case((_MESSAGE.c.status == constant("waiting"), 0), else_=1),
                 lease_until=null(),
                 next_at=now,
             )

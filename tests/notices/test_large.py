@@ -79,7 +79,8 @@ def test_retention_finds_old_letters_by_the_primary_key_and_takes_a_thousand_at_
     with plans("message.id <") as seen:
         assert outbox.remove_old() == 2500
     assert len(seen) == 4, "three times for this hospital, once for letters that are nobody's"
-    assert all("pk_message" in plan or "sqlite_autoindex_message_1" in plan for plan in seen), seen
+    assert all("pk_message" in plan or "sqlite_autoindex_message_1" in plan for plan in seen[:3]), seen
+    assert not [plan for plan in seen if "Seq Scan on message" in plan or "SCAN message" in plan]
     assert {one.channel for one in letters()} == {"app", "email"}
 
 
