@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import os
 import re
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
@@ -21,6 +23,16 @@ NEEDED = {
 }
 """What each carrier needs; the first setting switches it on."""
 SMS_CARRIERS = ("gateway", "alibaba", "tencent")
+SHARED = ("SMS_TEMPLATE_IDS",)
+"""What several carriers need: having it switches none of them on."""
+CALLBACKS = {
+    "gateway": "SMS_CALLBACK_KEY",
+    "alibaba": "ALIBABA_CALLBACK_SECRET",
+    "tencent": "TENCENT_CALLBACK_SECRET",
+}
+"""What a carrier's receipts and replies are known by; without it they are closed."""
+DEMO_HELP_PHONE = "0571-000-0000"
+DEMO_MAIL_FROM = "noreply@example.org"
 SAFE_ROAD = re.compile(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/]")
 ROOT = Path(__file__).resolve().parent
 env = Env()
@@ -68,8 +80,6 @@ class Settings:
     DEMO = False
     TESTING = False
     FAILPOINTS = ""
-    SITE_NAME = "青梧就医"
-    HELP_PHONE = "0571-000-0000"
     MAX_CONTENT_LENGTH = 256 * 1024
     MAX_FORM_MEMORY_SIZE = 256 * 1024
     MAX_FORM_PARTS = 200
@@ -89,6 +99,8 @@ class Settings:
     JSON_AS_ASCII = False
 
     def __init__(self) -> None:
+        self.SITE_NAME = env.str("SITE_NAME", "青梧就医")
+        self.HELP_PHONE = env.str("HELP_PHONE", DEMO_HELP_PHONE)
         self.SQLALCHEMY_DATABASE_URI = database_url(
             env.str("DATABASE_URL", f"sqlite:///{ROOT / 'instance' / 'booking.db'}")
         )
@@ -116,7 +128,7 @@ class Settings:
         self.PUBLIC_URL = env.str("PUBLIC_URL", f"http://127.0.0.1:{self.PORT}").rstrip("/")
         self.TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
         self.SMTP_URL = env.str("SMTP_URL", "")
-        self.MAIL_FROM = env.str("MAIL_FROM", "noreply@example.org")
+        self.MAIL_FROM = env.str("MAIL_FROM", DEMO_MAIL_FROM)
         self.SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", "")
         self.SMS_GATEWAY_KEY = env.str("SMS_GATEWAY_KEY", "")
         self.SMS_REPLIES = env.bool("SMS_REPLIES", False)
@@ -125,13 +137,11 @@ class Settings:
         self.ALIBABA_CALLBACK_SECRET = env.str("ALIBABA_CALLBACK_SECRET", "")
         self.TENCENT_CALLBACK_SECRET = env.str("TENCENT_CALLBACK_SECRET", "")
         # whose silence about a stop means that somebody must call: those named, else those that can call back
-        called_back = {
-            "gateway": self.SMS_CALLBACK_KEY,
-            "alibaba": self.ALIBABA_CALLBACK_SECRET,
-            "tencent": self.TENCENT_CALLBACK_SECRET,
-        }
         named = env.str("RECEIPTS_FROM", "").replace(",", " ").split()
-        self.RECEIPTS_FROM: list[str] = named or [name for name, key in called_back.items() if key]
+        can_call_back = [name for name, key in CALLBACKS.items() if getattr(self, key)]
+        self.RECEIPTS_FROM: list[str] = named or can_call_back
+        if not set(named) <= set(SMS_CARRIERS):
+            raise Refused(f"RECEIPTS_FROM can name {', '.join(SMS_CARRIERS)}.")
         self.SEND_TIMEOUT_SECONDS = env.int("SEND_TIMEOUT_SECONDS", 10)
         self.METRICS_TOKEN = env.str("METRICS_TOKEN", "")
         self._read_carriers()
@@ -203,7 +213,10 @@ class Production(Settings):
                 "REDIS_URL must name a Redis server in production; memory:// serves one process only."
             )
         self._ensure_carriers()
-        for name in ("SMS_CALLBACK_KEY", "ALIBABA_CALLBACK_SECRET", "TENCENT_CALLBACK_SECRET"):
+        self._ensure_mail()
+        if not self.HELP_PHONE or self.HELP_PHONE == DEMO_HELP_PHONE:
+            raise Refused("HELP_PHONE is missing; pages and letters tell people to ring it.")
+        for name in CALLBACKS.values():
             if 0 < len(getattr(self, name)) < 24:
                 raise Refused(
                     f"{name} is shorter than 24 characters; whoever guesses it could cancel visits."
@@ -215,16 +228,20 @@ class Production(Settings):
 
     def _ensure_carriers(self) -> None:
         """Refuse carriers that could not carry, or that would carry names and numbers openly."""
-        switched_on = [name for name in self.SMS_PROVIDERS if getattr(self, NEEDED[name][0])]
-        if not switched_on:
-            raise Refused(
-                "SMS_GATEWAY_URL is missing, or what another of SMS_PROVIDERS needs; one-time codes could not reach anybody."
-            )
-        for name in [*switched_on, "wechat", "voice"]:
-            switch, *others = NEEDED[name]
-            missing = [one for one in others if not getattr(self, one)]
-            if getattr(self, switch) and missing:
-                raise Refused(f"{missing[0]} is missing; {switch} is of no use without it.")
+        if not self.SMS_PROVIDERS:
+            raise Refused("SMS_PROVIDERS names nobody; one-time codes could not reach anybody.")
+        for name, needed in NEEDED.items():
+            missing = [one for one in needed if not getattr(self, one)]
+            given = [one for one in needed if getattr(self, one) and one not in SHARED]
+            if missing and name in self.SMS_PROVIDERS:
+                raise Refused(f"{missing[0]} is missing; SMS_PROVIDERS names {name}, which needs it.")
+            if missing and given:
+                raise Refused(f"{missing[0]} is missing; {given[0]} is of no use without it.")
+            if given and name in SMS_CARRIERS and name not in self.SMS_PROVIDERS:
+                raise Refused(f"SMS_PROVIDERS does not name {name}; {given[0]} is of no use then.")
+        closed = [CALLBACKS[one] for one in self.SMS_PROVIDERS if not getattr(self, CALLBACKS[one])]
+        if self.SMS_REPLIES and closed:
+            raise Refused(f"{closed[0]} is missing; SMS_REPLIES asks for answers that nobody could bring.")
         for name in ("SMS_GATEWAY_KEY", "VOICE_GATEWAY_KEY"):
             if 0 < len(getattr(self, name)) < 24:
                 raise Refused(
@@ -241,6 +258,23 @@ class Production(Settings):
                 raise Refused(
                     f"{name} must start with https:// in production (or lead to this very machine); numbers travel there."
                 )
+
+    def _ensure_mail(self) -> None:
+        """Refuse a mail server that letters could not reach, or a sender nobody could answer."""
+        if not self.SMTP_URL:
+            return
+        try:
+            url = urlsplit(self.SMTP_URL)
+            usable = url.scheme in ("smtp", "smtps") and bool(url.hostname) and url.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise Refused("SMTP_URL must be smtp://user:password@host:587 or smtps://user:password@host.")
+        sender = parseaddr(self.MAIL_FROM)[1]
+        if sender == DEMO_MAIL_FROM or not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", sender):
+            raise Refused(
+                "MAIL_FROM must be the hospital's own address; the letters of SMTP_URL come from it."
+            )
 
 
 class Testing(Demo):

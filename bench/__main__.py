@@ -213,6 +213,7 @@ def _environment(url: str, broker: str, gateway: int) -> dict[str, str]:
         "SMS_GATEWAY_URL": f"http://127.0.0.1:{gateway}/sms",
         "SMS_GATEWAY_KEY": os.urandom(16).hex(),
         "SMTP_URL": "",
+        "HELP_PHONE": "0571-0000-0000",
     }
 
 

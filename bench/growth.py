@@ -109,6 +109,7 @@ def set_up(stack: contextlib.ExitStack, sizes: list[int]) -> tuple[list[Grown], 
         "SMS_GATEWAY_URL": "http://127.0.0.1:1/sms",
         "SMS_GATEWAY_KEY": "0" * 32,
         "SMTP_URL": "",
+        "HELP_PHONE": "0571-0000-0000",
         "APP_ENV": "production",
     }
     subprocess.run(

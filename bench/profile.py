@@ -61,7 +61,7 @@ def start(stack: contextlib.ExitStack) -> Flask:
         "TRUSTED_PROXIES": "1",
     }
     os.environ |= {"SMS_GATEWAY_URL": "http://127.0.0.1:1/sms", "SMS_GATEWAY_KEY": "0" * 32}
-    os.environ |= {"SMTP_URL": "", "APP_ENV": "production"}
+    os.environ |= {"SMTP_URL": "", "HELP_PHONE": "0571-0000-0000", "APP_ENV": "production"}
     for words in (["db", "upgrade"], ["demo", "load", "--yes"]):
         command = running.python("flask", "--app", "wsgi", *words)
         env = os.environ | {"APP_ENV": "demo", "REDIS_URL": ""}

@@ -235,6 +235,7 @@ def production(monkeypatch, **values):
         "DATABASE_URL": "postgresql://booking@127.0.0.1/booking",
         "REDIS_URL": "redis://127.0.0.1:6379/0",
         "PUBLIC_URL": "https://book.example.org",
+        "HELP_PHONE": "0571-0000-0000",
         "SMS_PROVIDERS": "alibaba",
         "ALIBABA_KEY_ID": "k",
         "ALIBABA_KEY_SECRET": "s",
@@ -282,6 +283,8 @@ def test_a_plain_gateway_asks_for_no_filing(monkeypatch):
             SMS_PROVIDERS="gateway",
             SMS_GATEWAY_URL="https://sms.example.org",
             SMS_GATEWAY_KEY="0123456789abcdef01234567",
+            ALIBABA_KEY_ID="",
+            ALIBABA_KEY_SECRET="",
         )
     )
 

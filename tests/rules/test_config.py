@@ -18,14 +18,16 @@ SAFE = {
     "SMS_GATEWAY_URL": "https://sms.example.org/send",
     "SMS_GATEWAY_KEY": "0123456789abcdef01234567",
     "PUBLIC_URL": "https://book.example.org",
+    "HELP_PHONE": "0571-0000-0000",
 }
 
 CARRIERS = ("SMS_PROVIDERS", "WECHAT_KIND", *{name for names in config.NEEDED.values() for name in names})
+OTHERS = ("SITE_NAME", "MAIL_FROM", "SMTP_URL", "SMS_REPLIES", "RECEIPTS_FROM", *config.CALLBACKS.values())
 
 
 @pytest.fixture
 def environment(monkeypatch):
-    for name in (*SAFE, "PORT", "DEMO_SHOW_CODES", "DEMO_OUTBOX", "TRUSTED_PROXIES", "SMTP_URL", *CARRIERS):
+    for name in (*SAFE, "PORT", "DEMO_SHOW_CODES", "DEMO_OUTBOX", "TRUSTED_PROXIES", *CARRIERS, *OTHERS):
         monkeypatch.delenv(name, raising=False)
 
     def put(**values):
@@ -69,6 +71,16 @@ def test_production_starts_with_everything_safe(environment):
         ("SMS_GATEWAY_KEY", None),
         ("SMS_GATEWAY_KEY", "guessable"),
         ("SMS_PROVIDERS", "gateway,pigeon"),
+        ("SMS_PROVIDERS", ","),
+        ("SMS_REPLIES", "true"),
+        ("RECEIPTS_FROM", "gateway pigeon"),
+        ("SMTP_URL", "mail.example.org:25"),
+        ("SMTP_URL", "http://mail.example.org"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://mail.example.org:port"),
+        ("HELP_PHONE", None),
+        ("HELP_PHONE", ""),
+        ("HELP_PHONE", "0571-000-0000"),
         ("WECHAT_KIND", "letter"),
         ("PUBLIC_URL", None),
         ("PUBLIC_URL", "http://book.example.org"),
@@ -127,11 +139,16 @@ def test_the_demo_keeps_its_secrets_in_a_file_only_the_owner_reads(environment, 
 
 @pytest.mark.parametrize(
     ("carrier", "providers"),
-    [("alibaba", "alibaba"), ("tencent", "gateway,tencent"), ("wechat", "gateway"), ("voice", "gateway")],
+    [
+        ("alibaba", "alibaba,gateway"),
+        ("tencent", "gateway,tencent"),
+        ("wechat", "gateway"),
+        ("voice", "gateway"),
+    ],
 )
 def test_half_a_carrier_is_refused(environment, carrier, providers):
     needs = dict.fromkeys(config.NEEDED[carrier], "https://voice.example.org/0123456789")
-    for missing in config.NEEDED[carrier][1:]:
+    for missing in config.NEEDED[carrier]:
         environment(**needs | {missing: None, "SMS_PROVIDERS": providers})
         with pytest.raises(Refused, match=f"{missing} is missing"):
             from_environment()
@@ -141,8 +158,58 @@ def test_half_a_carrier_is_refused(environment, carrier, providers):
 
 def test_production_may_send_by_another_provider_alone(environment):
     needs = dict.fromkeys(config.NEEDED["alibaba"], "given")
-    environment(**needs, SMS_GATEWAY_URL=None, SMS_PROVIDERS="alibaba")
+    environment(**needs, SMS_GATEWAY_URL=None, SMS_GATEWAY_KEY=None, SMS_PROVIDERS="alibaba")
     from_environment()
+
+
+def test_a_provider_that_is_set_up_is_named(environment):
+    needs = dict.fromkeys(config.NEEDED["alibaba"], "given")
+    environment(**needs, SMS_PROVIDERS="gateway")
+    with pytest.raises(Refused, match="SMS_PROVIDERS does not name alibaba"):
+        from_environment()
+    environment(**dict.fromkeys(needs) | {"SMS_TEMPLATE_IDS": "/etc/booking/ids.toml"})
+    assert from_environment().SMS_PROVIDERS == ["gateway"], "a file that several share switches none on"
+
+
+def test_a_provider_that_is_named_is_set_up(environment):
+    environment(SMS_PROVIDERS="gateway,alibaba")
+    with pytest.raises(Refused, match="ALIBABA_KEY_ID is missing"):
+        from_environment()
+
+
+def test_replies_need_the_callback_key_of_every_provider(environment):
+    key = "0123456789abcdef01234567"
+    needs = dict.fromkeys(config.NEEDED["alibaba"], "given")
+    replies = needs | {"SMS_PROVIDERS": "gateway,alibaba", "SMS_REPLIES": "true", "SMS_CALLBACK_KEY": key}
+    environment(**replies)
+    with pytest.raises(Refused, match="ALIBABA_CALLBACK_SECRET is missing"):
+        from_environment()
+    environment(**replies, ALIBABA_CALLBACK_SECRET=key)
+    assert from_environment().SMS_REPLIES
+
+
+@pytest.mark.parametrize(
+    "sender", [None, "", "noreply@example.org", "预约 <noreply@example.org>", "预约", "a@b"]
+)
+def test_mail_comes_from_an_address_of_the_house(environment, sender):
+    environment(SMTP_URL="smtp://us%40er:word@mail.example.org:587", MAIL_FROM=sender)
+    with pytest.raises(Refused, match="MAIL_FROM"):
+        from_environment()
+
+
+@pytest.mark.parametrize("url", ["smtp://127.0.0.1", "smtps://user:word@mail.example.org"])
+def test_mail_that_can_be_sent_is_taken(environment, url):
+    environment(SMTP_URL=url, MAIL_FROM="预约 <booking@hospital.example.cn>")
+    assert url == from_environment().SMTP_URL
+
+
+def test_the_houses_name_and_phone_are_its_own(environment):
+    environment(SITE_NAME="青山就医", HELP_PHONE="0571-0000-0001")
+    settings = from_environment()
+    assert (settings.SITE_NAME, settings.HELP_PHONE) == ("青山就医", "0571-0000-0001")
+    assert settings.SMS_SIGNATURE == "青山就医"
+    environment(**dict.fromkeys(SAFE), SITE_NAME=None)
+    assert from_environment().HELP_PHONE == "0571-000-0000", "the demo's is invented"
 
 
 @pytest.mark.parametrize("kind", ["production", "demo"])
