@@ -14,7 +14,7 @@ from booking.db import db
 from booking.notices.handing import Ready
 from booking.notices.reaching import NotYet, NoWay
 from booking.notices.rules import next_try
-from booking.notices.senders.provider import Outcome, Permanent, Provider, Sent, where
+from booking.notices.senders.provider import NoText, Outcome, Permanent, Provider, Sent, where
 from booking.notices.writing import Failure, NotWanted
 from booking.settling import Ended
 
@@ -33,6 +33,8 @@ def became(outcomes: Sequence[tuple[Ready, Outcome]], provider: Provider) -> lis
 
 
 def _became(one: Ready, outcome: Outcome, now: datetime | None) -> Ended:
+    if isinstance(outcome, NoText):
+        return Ended(one.message, "suppressed", str(outcome))
     if isinstance(outcome, Permanent):
         return Ended(one.message, "failed", str(outcome))
     if not isinstance(outcome, Sent):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from booking.clock import db_now
 from booking.db import db, retried, transaction
-from booking.errors import BadInput
+from booking.errors import BadInput, TooMany
+from booking.outbox import Message
 from booking.people.codes import issue, live_code, redeem
 from booking.people.models import Account, Patient, PatientLink
 from booking.vault import blind_index, short_code
@@ -19,6 +22,8 @@ LANGUAGES = {"zh": "中文", "en": "English"}
 CHANNELS = ("sms", "email", "wechat")
 """Where somebody may want no reminders; in-app messages disturb nobody."""
 PURPOSE = "email"
+EMAIL_CODES_PER_DAY = 10
+"""Codes that one account may have sent in a day, to whichever addresses: they go to people who did not ask."""
 _EMAIL = re.compile(r"[^@\s,;<>\"\x00-\x20]{1,64}@[A-Za-z0-9.-]{1,180}\.[A-Za-z]{2,24}")
 
 
@@ -75,12 +80,14 @@ def set_email(account_id: int, email: str) -> bool:
 def request_email_code(account_id: int) -> None:
     """Send a one-time code to the account's unconfirmed address; nothing to do when there is none.
 
-    Raises TooMany(seconds) within 60 s or after 10 codes to this address a day.
+    Raises TooMany(seconds) within 60 s or after 10 codes a day, to this address or from this account.
     """
     with transaction() as session:
         now = db_now(session)
-        account = session.get_one(Account, account_id)
+        account = session.get_one(Account, account_id, with_for_update=True)
         if account.email and account.email_verified_at is None:
+            if _codes_of(session, account_id, now) >= EMAIL_CODES_PER_DAY:
+                raise TooMany("今天发送的验证码太多了，请明天再试。", seconds=3600)
             issue(
                 session,
                 account.email,
@@ -91,6 +98,17 @@ def request_email_code(account_id: int) -> None:
                 now=now,
                 account_id=account_id,
             )
+
+
+def _codes_of(session: Session, account_id: int, now: datetime) -> int:
+    """How many codes this account had sent by e-mail within a day."""
+    asked = select(func.count()).where(
+        Message.account_id == account_id,
+        Message.kind == "code",
+        Message.channel == "email",
+        Message.created_at > now - timedelta(days=1),
+    )
+    return session.execute(asked).scalar_one()
 
 
 @retried

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking.errors import BadInput, TooMany
 from booking.limits import limiter
 from booking.notices.queries import channel_label
+from booking.notices.senders.choose import has_email
 from booking.people.preferences import (
     confirm_email,
     demo_email_code,
@@ -27,6 +28,8 @@ blueprint = Blueprint("settings", __name__)
 
 
 @blueprint.route("/me/settings", methods=["GET", "POST"])
+@limiter.limit("30/minute;200/hour", methods=["POST"])
+@limiter.limit("6/minute;20/hour", methods=["POST"], key_func=browser)
 @signed_in
 def settings() -> ResponseReturnValue:
     """Show the settings; a POST saves them, and leads on to the confirmation of a new e-mail address."""
@@ -38,7 +41,7 @@ def settings() -> ResponseReturnValue:
     if not form.validate():
         return _page(form, person), 422
     try:
-        unconfirmed = set_email(person.account_id, form.email.data or "")
+        unconfirmed = bool(form.email) and set_email(person.account_id, form.email.data or "")
         set_preferences(
             person.account_id,
             language=form.language.data,
@@ -61,6 +64,8 @@ def settings() -> ResponseReturnValue:
 @signed_in
 def email() -> ResponseReturnValue:
     """Ask for the code that was sent to the e-mail address; a POST confirms the address with it."""
+    if not has_email(current_app.config):
+        abort(404)
     person = _me()
     if not person.email or person.email_verified:
         return redirect(url_for("settings.settings"), code=303)
@@ -83,6 +88,8 @@ def email() -> ResponseReturnValue:
 @signed_in
 def resend() -> ResponseReturnValue:
     """Send a code to the unconfirmed address again; too soon is said on the page."""
+    if not has_email(current_app.config):
+        abort(404)
     if _send_code(_me().account_id):
         flash(_("已发送，请用最新的一封。"), "ok")
     return redirect(url_for("settings.email"), code=303)
@@ -105,7 +112,8 @@ def _send_code(account_id: int) -> bool:
 
 def _ways(person: Me) -> list[str]:
     """Where reminders of this account may go, beside the messages on the pages."""
-    return ["sms", *(["wechat"] if person.has_wechat else []), *(["email"] if person.email_verified else [])]
+    email = person.email_verified and has_email(current_app.config)
+    return ["sms", *(["wechat"] if person.has_wechat else []), *(["email"] if email else [])]
 
 
 def _as_kept(person: Me) -> dict[str, Any]:
@@ -119,6 +127,8 @@ def _as_kept(person: Me) -> dict[str, Any]:
 
 
 def _offer(form: SettingsForm, person: Me) -> SettingsForm:
+    if not has_email(current_app.config):
+        del form.email
     form.channels.choices = offered((way, channel_label(way)) for way in _ways(person))
     form.patients.choices = offered(
         (str(one.id), f"{one.masked_name} {one.phone_masked}")
@@ -129,8 +139,12 @@ def _offer(form: SettingsForm, person: Me) -> SettingsForm:
 
 
 def _ticked(field: Any) -> dict[str, bool]:
-    """Return every choice that was shown, and whether it is ticked."""
-    return {one.value: one.value in (field.data or ()) for one in field.choices}
+    """Return every choice that was shown on the page that was sent, and whether it is ticked.
+
+    One that appeared since (in another tab) was never looked at, and stays as it is.
+    """
+    ticked, shown = set(field.data or ()), set(request.form.getlist(f"shown_{field.name}"))
+    return {one.value: one.value in ticked for one in field.choices if one.value in shown | ticked}
 
 
 def _page(form: SettingsForm, person: Me, problems: list[dict[str, Any]] | None = None) -> str:

@@ -165,6 +165,16 @@ def test_too_many_tries_say_when_to_come_back(another_app):
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_settings_are_not_saved_without_end(another_app):
+    """Each new e-mail address is sent a code, and may be a stranger's."""
+    visitor = Visitor(another_app(RATELIMIT_ENABLED=True))
+    visitor.sign_in()
+    saved = [visitor.post("/me/settings", language="zh", email="").status_code for _ in range(7)]
+    assert saved == [303] * 6 + [429]
+    assert visitor.get("/me/settings").status_code == 200, "looking is free"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_the_addresses_of_one_ipv6_line_count_as_one(another_app):
     app = another_app(RATELIMIT_ENABLED=True, WTF_CSRF_ENABLED=False)
 

@@ -7,9 +7,9 @@ import re
 
 import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from booking.db import db
+from booking.db import db, transaction
 from booking.people.models import Account, Consent, OneTimeCode, Patient, PatientLink
 from tests import factory
 from tests.doors.visitor import Visitor, title
@@ -294,7 +294,7 @@ def test_a_code_is_sent_again_a_minute_later_and_not_before(app, signed_in):
 
 
 def test_settings_keep_language_reminders_and_channels(app, signed_in):
-    saved = signed_in.follow(signed_in.post("/me/settings", language="en", email=""))
+    saved = signed_in.follow(signed_in.post("/me/settings", language="en", email="", shown_channels="sms"))
     assert "已保存" in saved.text
     with app.app_context():
         row = db.session.scalars(select(Account)).one()
@@ -304,6 +304,34 @@ def test_settings_keep_language_reminders_and_channels(app, signed_in):
     with app.app_context():
         row = db.session.scalars(select(Account)).one()
         assert (row.language, row.quiet_channels) == ("en", ["sms"]), "nothing was changed"
+
+
+def test_a_choice_that_was_not_shown_stays_as_it_is(app, signed_in):
+    assert '<input type="hidden" name="shown_channels" value="sms">' in signed_in.get("/me/settings").text
+    with app.app_context(), transaction() as session:
+        session.execute(update(Account).values(email="a@example.org", email_verified_at=factory.now()))
+    older = {"language": "zh", "email": "a@example.org", "shown_channels": "sms"}
+    assert signed_in.post("/me/settings", older).status_code == 303
+    with app.app_context():
+        assert db.session.scalars(select(Account)).one().quiet_channels == ["sms"], "e-mail was not looked at"
+
+
+def test_without_a_carrier_nobody_is_asked_for_an_email_address(app, signed_in):
+    with app.app_context(), transaction() as session:
+        session.execute(update(Account).values(email="a@example.org"))
+    app.config.update(DEMO=False)
+    try:
+        assert "邮箱" not in signed_in.get("/me/settings").text
+        assert signed_in.post("/me/settings", KEPT | {"email": "b@example.org"}).status_code == 303
+        assert signed_in.get("/me/settings/email").status_code == 404
+        assert signed_in.post("/me/settings/email", code="123456").status_code == 404
+        assert signed_in.post("/me/settings/email/resend").status_code == 404
+    finally:
+        app.config.update(DEMO=True)
+    assert "邮箱" in signed_in.get("/me/settings").text
+    assert count(app, OneTimeCode, OneTimeCode.purpose == "email") == 0
+    with app.app_context():
+        assert db.session.scalars(select(Account)).one().email == "a@example.org", "nothing was changed"
 
 
 def test_a_cookie_copied_before_signing_out_is_worth_nothing_afterwards(app, signed_in):

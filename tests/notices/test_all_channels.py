@@ -93,7 +93,16 @@ def test_wechat_hears_the_words_its_template_asks_for(within, set_up, tmp_path):
             session.execute(update(Account).values(wechat_openid="o-li-1"))
         post(other, channels=("wechat",))
         assert send_due() == 0
-    assert only(appointment_id=other.id).status == "failed"
+        assert only(appointment_id=other.id).status == "failed"
+        (without,) = booked()
+        with transaction() as session:
+            session.execute(update(Account).values(wechat_openid="o-li-2"))
+        post(without, "moved", facts={"from": {}}, channels=("wechat",))
+        asked = len(wx.asked)
+        assert send_due() == 0
+        assert len(wx.asked) == asked
+    unsent = only(appointment_id=without.id)
+    assert (unsent.status, unsent.last_error) == ("suppressed", "no text for the kind")
 
 
 def test_who_has_no_wechat_is_not_told_there(within, set_up):

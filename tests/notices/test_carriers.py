@@ -16,7 +16,7 @@ from booking.notices.approved import Approved
 from booking.notices.senders.alibaba import alibaba
 from booking.notices.senders.alibaba import signed as signed_v3
 from booking.notices.senders.gateway import sms_gateway, voice_gateway
-from booking.notices.senders.provider import Outgoing, Permanent, Rendered, Sent, Temporary
+from booking.notices.senders.provider import NoText, Outgoing, Permanent, Rendered, Sent, Temporary
 from booking.notices.senders.tencent import signed as signed_tc3
 from booking.notices.senders.tencent import tencent
 from booking.notices.senders.wechat import _tokens, wechat
@@ -543,4 +543,16 @@ def test_no_log_has_the_token_or_the_person(settings, until, wx, caplog):
 def test_a_kind_without_a_template_cannot_go(settings, until, wx):
     other = Rendered("x", "x", template="moved.wechat")
     (outcome,) = wechat(settings, until).send(letters(1, other, "o-li"))
-    assert called(outcome) == "refused" and wx.asked == []
+    assert isinstance(outcome, NoText) and wx.asked == []
+
+
+def test_an_empty_word_is_said_to_be_none(settings, until, wx):
+    nowhere = Rendered(
+        "x",
+        "x",
+        template="confirmed.wechat",
+        variables=(*VISIT.variables[:1], ("place", ""), *VISIT.variables[2:]),
+    )
+    outcomes = wechat(settings, until).send(letters(2, nowhere, "o-li"))
+    assert [called(one) for one in outcomes] == ["accepted"] * 2
+    assert wx.taken[0]["data"]["thing5"] == {"value": "无"}

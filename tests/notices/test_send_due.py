@@ -283,10 +283,11 @@ def test_a_mail_servers_refusal_is_for_good_or_for_now(within, mailbox, now, whe
     assert len(mailbox.letters) == (ends == "waiting")
 
 
-def test_a_password_is_not_told_to_a_mail_server_without_encryption(monkeypatch, mailbox):
+@pytest.mark.parametrize("user", ["us%40er:secret@", ""])
+def test_nothing_is_told_openly_to_another_machines_mail_server(monkeypatch, mailbox, user):
     port = mailbox.url.rpartition(":")[2]
     settings = {
-        "SMTP_URL": f"smtp://us%40er:secret@mail.invalid:{port}",
+        "SMTP_URL": f"smtp://{user}mail.invalid:{port}",
         "MAIL_FROM": "a@example.org",
         "SEND_TIMEOUT_SECONDS": 2,
         "DEMO": False,

@@ -157,6 +157,21 @@ def test_codes_are_sent_a_minute_apart_and_ten_a_day(now):
     assert len(live) == 1, "a new code ends the one before it"
 
 
+def test_an_account_sends_ten_codes_a_day_to_whichever_addresses(now):
+    who = waiting("chen0@example.org")
+    for number in range(1, 10):
+        set_email(who.id, f"chen{number}@example.org")
+        request_email_code(who.id)
+    set_email(who.id, "chen10@example.org")
+    with pytest.raises(TooMany):
+        request_email_code(who.id)
+    assert len(letters(kind="code")) == 10
+    waiting("another@example.org")  # others are not held up
+    now.at(factory.now() + timedelta(days=1, seconds=1))
+    request_email_code(who.id)
+    assert len(letters(kind="code")) == 12
+
+
 def test_nothing_is_sent_to_nobody_and_to_an_address_already_confirmed():
     for who in (factory.account(), factory.account(email=ADDRESS)):
         request_email_code(who.id)

@@ -48,6 +48,11 @@ def providers(settings: Mapping[str, Any], open_until: ExitStack) -> dict[str, l
     return chosen
 
 
+def has_email(settings: Mapping[str, Any]) -> bool:
+    """Whether anybody carries e-mail here; without, nobody is asked for an address."""
+    return bool(settings["SMTP_URL"] or settings["DEMO"])
+
+
 def optional_channels(settings: Mapping[str, Any]) -> list[str]:
     """Return which of the channels that only some installations have are switched on here."""
     switches = {"wechat": "WECHAT_APP_ID", "voice": "VOICE_GATEWAY_URL"}

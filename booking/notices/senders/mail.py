@@ -43,9 +43,9 @@ class _Away(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """Where `SMTP_URL` points to: smtp://user:password@host:587 (STARTTLS where offered), smtps:// (TLS at once).
+    """Where `SMTP_URL` points to: smtp://user:password@host:587 (STARTTLS), smtps:// (TLS at once).
 
-    With a password STARTTLS is a must, except to this very machine.
+    Only to this very machine letters may go in the clear, where no STARTTLS is offered.
     """
 
     host: str
@@ -81,8 +81,8 @@ class Server:
         if not self.secure and server.has_extn("starttls"):
             server.starttls(context=_tls(here))
             server.ehlo()
-        elif not self.secure and self.user and not here:
-            raise _Away(Temporary("the mail server offers no STARTTLS; the password stays here", ours=True))
+        elif not self.secure and not here:
+            raise _Away(Temporary("the mail server offers no STARTTLS; nothing is told openly", ours=True))
         if self.user:
             server.login(self.user, self.password)
 

@@ -57,6 +57,10 @@ class Permanent(Exception):
         self.why = why
 
 
+class NoText(Permanent):
+    """Letters of this kind are not sent over this channel; nothing went wrong."""
+
+
 class Temporary(Exception):
     """A later try may succeed; `why` says without personal data what went wrong.
 

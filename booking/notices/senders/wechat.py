@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from booking.notices.approved import WechatTemplate, cut, wechat_templates
-from booking.notices.senders.provider import Outgoing, Permanent, Provider, Rendered, Sent, Temporary
+from booking.notices.senders.provider import NoText, Outgoing, Permanent, Provider, Rendered, Sent, Temporary
 from booking.notices.senders.wire import LANES, client, plain_id, post, refusal, side_by_side
 
 PATHS = {"subscribe": "/cgi-bin/message/subscribe/send", "template": "/cgi-bin/message/template/send"}
@@ -44,6 +44,8 @@ LONGEST_FIELD = {
     "phrase": 5,
 }
 EARLY_SECONDS = 300
+NOTHING = "无"
+"""Stands for a word that a letter has not, such as the reason of a stop; WeChat's templates are Chinese."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ def wechat(settings: Mapping[str, Any], open_until: ExitStack) -> Provider:
     def send(outgoing: Outgoing) -> Sent:
         template = templates.get(outgoing.letter.template.removesuffix(".wechat"))
         if template is None:
-            raise Permanent(f"no WeChat template for {outgoing.letter.template}")
+            raise NoText("no text for the kind")
         body = json.dumps(_asked(settings, template, outgoing), ensure_ascii=False).encode()
         token = _token(settings, by, base)
         code, said = _ask(by, base, PATHS[settings["WECHAT_KIND"]], token, body)
@@ -102,14 +104,17 @@ def _asked(settings: Mapping[str, Any], template: WechatTemplate, outgoing: Outg
 
 
 def fields(template: WechatTemplate, letter: Rendered) -> dict[str, str]:
-    """Return the template's fields with the letter's words, each cut to what its sort takes. Raises Temporary."""
+    """Return the template's fields with the letter's words, each cut to what its sort takes. Raises Temporary.
+
+    WeChat refuses an empty one.
+    """
     words = dict(letter.variables)
     filled: dict[str, str] = {}
     for name, word in template.fields.items():
-        if not words.get(word):
+        if word not in words:
             raise Temporary(f"the letter has no {word} for {name}", ours=True, this_letter=True)
         filled[name] = cut(
-            words[word], LONGEST_FIELD.get(re.sub(r"\d+$", "", name), 20 if word != "time" else 40)
+            words[word] or NOTHING, LONGEST_FIELD.get(re.sub(r"\d+$", "", name), 20 if word != "time" else 40)
         )
     return filled
 
