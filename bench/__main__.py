@@ -302,7 +302,10 @@ def _until_ready(bench: Bench, worker: str, queue: str) -> None:
             raise running.DidNotStart(f"{worker} takes nothing: {log[-800:]}")
         time.sleep(0.1)
     time.sleep(1)
-    running.pause(bench.pids[worker])
+    if worker == "worker":
+        _pause_worker(bench)
+    else:
+        running.pause(bench.pids[worker])
 
 
 # --- measure ---------------------------------------------------------------------------------------------------------
@@ -390,6 +393,15 @@ def letters(bench: Bench) -> dict[str, float]:
         return _watched(bench.clinic.settled, count)
     finally:
         bench.clinic.end_letters()
+        _pause_worker(bench)
+
+
+def _pause_worker(bench: Bench) -> None:
+    """Let the worker rest outside of any transaction: stopped inside one it would keep its locks from everybody."""
+    running.pause(bench.pids["worker"])
+    while bench.clinic.open_transactions():
+        running.go_on(bench.pids["worker"])
+        time.sleep(0.05)
         running.pause(bench.pids["worker"])
 
 

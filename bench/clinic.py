@@ -24,6 +24,7 @@ from booking.refs import ref
 from booking.vault import blind_index
 from tests import factory
 
+LETTERS = 15_000
 DOCTORS = 12
 SLOT_MINUTES = 10
 PLACES = 5
@@ -239,12 +240,30 @@ class Clinic:
             db.session.remove()
 
     def letters_due(self) -> int:
-        """Leave only the SMS letters that are due now, all waiting; return how many."""
-        return self._count(
+        """Leave only SMS letters that are due now, those of the round and as many like them as a fast worker needs.
+
+        Returns how many. Their ids keep the time of the originals: nobody is booking now.
+        """
+        self._count(
             "UPDATE message SET status = 'superseded', lease_until = NULL WHERE status IN ('waiting', 'sending')"
             " AND NOT (hospital_id = :hospital AND channel = 'sms' AND kind = 'confirmed')",
             "UPDATE message SET status = 'waiting', attempts = 0, next_at = due_at, lease_until = NULL"
             " WHERE hospital_id = :hospital AND channel = 'sms' AND kind = 'confirmed'",
+        )
+        found = 0
+        while 0 <= found < LETTERS:
+            there = self._count(
+                "INSERT INTO message (hospital_id, id, dedupe_key, kind, channel, recipient, account_id, appointment_id,"
+                " version, facts, created_at, due_at, next_at, expires_at, status, attempts, fence, worker, provider_ref,"
+                " last_error) SELECT hospital_id,"
+                " overlay(gen_random_uuid()::text PLACING left(id::text, 13) FROM 1 FOR 13)::uuid,"
+                " 'bench:' || gen_random_uuid(), kind, channel, recipient, account_id, appointment_id, version, facts,"
+                " created_at, due_at, due_at, expires_at, 'waiting', 0, 0, '', '', '' FROM message"
+                " WHERE hospital_id = :hospital AND status = 'waiting' LIMIT 5000"
+            )
+            found = found + there if there else -1
+        return self._count(
+            "UPDATE message SET facts = facts WHERE hospital_id = :hospital AND status = 'waiting'"
         )
 
     def end_letters(self) -> None:
@@ -261,6 +280,18 @@ class Clinic:
                 count = int(getattr(session.execute(text(statement), values), "rowcount", 0))
         return count
 
+    def open_transactions(self) -> int:
+        """Return how many connections to the database have a transaction open and do nothing."""
+        with self.app.app_context():
+            found = db.session.scalar(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
+                )
+            )
+            db.session.remove()
+        return int(found or 0)
+
     def settled(self) -> int:
         """Return how many SMS letters of the bench's hospital the gateway has accepted."""
         with self.app.app_context():
@@ -272,11 +303,11 @@ class Clinic:
         return found
 
 
-def people(count: int) -> list[Person]:
-    """Write accounts with verified phones and one patient each, many rows at a time."""
+def people(count: int, begin: str = "+86199") -> list[Person]:
+    """Write accounts with verified phones (which `begin` so) and one patient each, many rows at a time."""
     with transaction() as session:
         at = db_now(session)
-        phones = [f"+86199{number:08d}" for number in range(count)]
+        phones = [f"{begin}{number:08d}" for number in range(count)]
         accounts = session.scalars(
             insert(Account).returning(Account.id, sort_by_parameter_order=True),
             [{"phone": one, "phone_hash": blind_index("phone", one), "created_at": at} for one in phones],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from time import sleep
+from time import monotonic, sleep
 
 from sqlalchemy import select
 
@@ -24,6 +25,7 @@ PER_PHONE: dict[bool, tuple[tuple[timedelta, int], ...]] = {
 """How many letters one phone may have got within a span before an optional one waits (False) or a code is not sent (True)."""
 PHONES = ("sms", "voice")
 BOOKINGS_ARE_GOING_ON = timedelta(seconds=2)
+ASKED_EVERY = 1.0
 YIELD = 3.0
 LONGEST_YIELD = 1.5
 """After a full batch the worker rests `YIELD` times as long as the batch took, at most so many seconds."""
@@ -93,22 +95,29 @@ def _room_at(
     return max(full, default=None)
 
 
-def yield_to_bookings(hospital_id: int, took: float) -> None:
-    """Rest after a full batch while people are booking at that hospital: letters can wait a minute, they cannot.
+class Pace:
+    """How one run of sending yields to people who are booking."""
 
-    A letter put within the last two seconds is the sign; ids carry their time, so that this is one look at the end of
-    the primary key.
-    """
-    newest = select(_MESSAGE.c.id).where(_MESSAGE.c.hospital_id == hospital_id)
-    found = db.session.execute(newest.order_by(_MESSAGE.c.id.desc()).limit(1)).scalar()
-    db.session.remove()
-    if (
-        found is not None
-        and _milliseconds(new_id().int - found.int) < BOOKINGS_ARE_GOING_ON.total_seconds() * 1000
-    ):
-        sleep(min(YIELD * took, LONGEST_YIELD))
+    def __init__(self) -> None:
+        self.asked: dict[int, tuple[float, bool]] = {}
+
+    def yield_to_bookings(self, hospital_id: int, took: float) -> None:
+        """Rest after a full batch while people are booking at that hospital: letters can wait a minute, they cannot."""
+        if self._busy(hospital_id):
+            sleep(min(YIELD * took, LONGEST_YIELD))
+
+    def _busy(self, hospital_id: int) -> bool:
+        """Whether a letter was put within the last two seconds; asked once a second. Ids carry their time."""
+        at, busy = self.asked.get(hospital_id, (0.0, False))
+        if not at or monotonic() - at > ASKED_EVERY:
+            newest = select(_MESSAGE.c.id).where(_MESSAGE.c.hospital_id == hospital_id)
+            found = db.session.execute(newest.order_by(_MESSAGE.c.id.desc()).limit(1)).scalar()
+            db.session.remove()
+            busy = found is not None and _age(found) < BOOKINGS_ARE_GOING_ON
+            self.asked[hospital_id] = monotonic(), busy
+        return busy
 
 
-def _milliseconds(difference: int) -> int:
-    """The first 48 bits of an id are the milliseconds of its making (RFC 9562)."""
-    return difference >> 80
+def _age(made: uuid.UUID) -> timedelta:
+    """How long ago an id was made (either way, when clocks differ): its first 48 bits are milliseconds (RFC 9562)."""
+    return timedelta(milliseconds=abs((new_id().int >> 80) - (made.int >> 80)))

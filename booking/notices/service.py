@@ -57,6 +57,7 @@ class Run:
     ends_at: float
     served: dict[tuple[int, str], int] = field(default_factory=dict)
     slowed: bool = False
+    pace: pace.Pace = field(default_factory=pace.Pace)
     sent: int = 0
 
     def has_time_for(self, due: tuple[int, str]) -> bool:
@@ -162,7 +163,7 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
         finally:
             db.session.remove()
     if len(claimed) == run.batch:
-        pace.yield_to_bookings(hospital_id, monotonic() - began)
+        run.pace.yield_to_bookings(hospital_id, monotonic() - began)
     return moved
 
 

@@ -50,7 +50,7 @@ LEDGER = (
         "a letter waits while an older one about the same visit is being sent on its channel",
         "N10",
         CLAIMS,
-        (("            not_(_older_is_being_sent(now)),\n", ""),),
+        (("            not_(_older_is_being_sent(hospital_id, channel, now)),\n", ""),),
         (OUTBOX + "test_a_newer_letter_waits_until_the_older_one_has_left",),
     ),
     Mutant(
@@ -272,7 +272,7 @@ LEDGER = (
         "a full batch rests while people are booking",
         "N22",
         PACE,
-        (("        sleep(min(YIELD * took, LONGEST_YIELD))\n", "        pass\n"),),
+        (("            sleep(min(YIELD * took, LONGEST_YIELD))\n", "            pass\n"),),
         (LOOP + "test_a_full_batch_rests_while_people_are_booking",),
     ),
     Mutant(

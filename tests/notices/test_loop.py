@@ -305,7 +305,7 @@ def test_a_full_batch_rests_while_people_are_booking(within, monkeypatch, busy, 
     post(row)
     if not busy:
         monkeypatch.setattr(pace, "BOOKINGS_ARE_GOING_ON", timedelta(seconds=-1))
-    pace.yield_to_bookings(row.hospital_id, 0.1)
+    pace.Pace().yield_to_bookings(row.hospital_id, 0.1)
     assert slept == ([pytest.approx(0.1 * pace.YIELD)] if rests else [])
 
 
