@@ -110,8 +110,8 @@ def claim_due(
     `wanted` is SQL over `message`, true while the letter should still go out; it is evaluated by the statement that
     claims, so a letter about a visit cancelled before the claim ends as `superseded` and is not returned. A letter
     waits while an older version about the same visit is being sent over the same channel, and while `waits` (SQL too)
-    is true of it. A letter whose worker
-    died is claimable again when its lease ends; as nobody knows how far that worker came, its try counts as ambiguous.
+    is true of it. A letter whose worker died is claimable again when its lease ends; as nobody knows how far that worker
+    came, its try counts as ambiguous.
     Useless ones end as `expired`. `newest_first` looks at those that have become due last, so that what somebody waits
     for does not stand behind a long row of reminders. An empty list means: nothing is left to do here now.
     """
