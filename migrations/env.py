@@ -4,13 +4,19 @@ in one of its own, so that no lock outlives its migration and a long one can lea
 SQLite changes a table by copying it: with foreign keys on, the drop of the old copy would touch its children.
 """
 
+import time
+
 from alembic import context
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 
 config = context.config
 engine = current_app.extensions["migrate"].db.engine
 metadata = current_app.extensions["migrate"].db.metadata
 arguments = current_app.extensions["migrate"].configure_args
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries when a migration and the release that serves waited for each other: it begins where it stopped."""
 
 
 def run() -> None:
@@ -37,4 +43,15 @@ def run() -> None:
             connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
-run()
+def run_until_done() -> None:
+    for pause in PAUSES:
+        try:
+            return run()
+        except OperationalError as problem:
+            if getattr(problem.orig, "sqlstate", None) != "40P01":
+                raise
+            time.sleep(pause)
+    run()
+
+
+run_until_done()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from flask_migrate import upgrade
-from sqlalchemy import inspect, select
+from sqlalchemy import event, inspect, select
 
 from booking.appointments.cancel import cancel
 from booking.appointments.models import Appointment
@@ -77,6 +77,25 @@ def test_the_previous_release_works_on_while_the_schema_is_migrated_under_it(emp
         row_id = line.split()[1]
         assert cancel(hospital_id, uuid.UUID(row_id), actor=desk).status == "cancelled"
     assert not broken()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_migration_that_was_the_victim_of_a_deadlock_is_run_again(empty_app):
+    """It and the release that serves take their locks in different orders; what was migrated before it stays."""
+    refused = []
+
+    def deadlock(connection, cursor, statement, parameters, context, many):
+        if "ALTER TABLE clinic_session ADD COLUMN channels" in statement and len(refused) < 2:
+            refused.append(statement)
+            cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$")
+
+    event.listen(db.engine, "before_cursor_execute", deadlock)
+    try:
+        upgrade()
+    finally:
+        event.remove(db.engine, "before_cursor_execute", deadlock)
+    assert len(refused) == 2
+    assert set(columns()) - {"alembic_version"} == {table.name for table in Model.metadata.sorted_tables}
 
 
 def test_no_migration_asks_of_the_previous_release_what_it_does_not_know(empty_app):
