@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -38,19 +39,27 @@ def own_appointment(
 
 @retried
 def cancel(
-    hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor, reason: str = "", key: str | None = None
+    hospital_id: int,
+    appointment_id: uuid.UUID,
+    *,
+    actor: Actor,
+    by: Literal["patient", "hospital"] | None = None,
+    reason: str = "",
+    key: str | None = None,
 ) -> Appointment:
     """Cancel a booked visit and give its place back; return the appointment (`cancelled_late` says how it is recorded).
 
     People may cancel until the slot starts, staff also afterwards and for somebody who has arrived. Late means after
     the deadline of the policy it was sold under, and after the minutes to regret. A repeat returns the same row.
+    `by` is at whose wish staff cancel (None: the hospital's); it decides what people are told and whether late counts.
+    Anybody else cancels at the patient's wish, whatever `by` says.
     Raises AlreadyStarted, NotActive, NoSuchAppointment, NotAllowed, KeyReused.
     """
     ensure_may(actor, "cancel", hospital_id)
     with transaction() as session:
         row = own_appointment(session, hospital_id, appointment_id, actor)
         now = db_now(session)
-        body = {"appointment": appointment_id, "reason": reason}
+        body = {"appointment": appointment_id, "reason": reason} | ({"by": by} if by else {})
         if claim_key(session, hospital_id, key, "cancel", body, appointment_id, now):
             return row
         if row.status == "cancelled":
@@ -59,7 +68,7 @@ def cancel(
         policy = policy_version(session, hospital_id, row.policy_version)
         deadline = cancel_deadline(policy, row.visit_date, row.zone)
         regret = regret_until(policy, row.booked_at) if row.booked_at else None
-        by = "hospital" if actor.is_staff else "patient"
+        by = by or "hospital" if actor.is_staff else "patient"
         place_id = row.place_id
         change_status(
             session,

@@ -68,7 +68,9 @@ def cancel(appointment_id: uuid.UUID) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(_view(appointment_id), form), 422
     try:
-        cancel_appointment(hospital_id(), appointment_id, actor=me(), reason=form.reason.data or "")
+        cancel_appointment(
+            hospital_id(), appointment_id, actor=me(), by=form.by.data, reason=form.reason.data or ""
+        )
     except NoSuchAppointment:
         raise
     except Refusal as refusal:

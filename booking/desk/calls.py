@@ -16,7 +16,7 @@ from booking.desk.forms import CallForm
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
 from booking.errors import NotFound, Refusal
-from booking.notices.call_queries import Call, calls
+from booking.notices.call_queries import Call, calls, calls_open
 from booking.notices.tick_off import tick_off
 
 blueprint = Blueprint("calls", __name__)
@@ -31,13 +31,14 @@ OUTCOMES = {
     "wrong_number": (_l("号码不对"), "stop"),
     "not_needed": (_l("不用再打"), "off"),
 }
+SHOWN = 100
 ENDED = 30
 
 
 @blueprint.get("/calls")
 @staff_page("make_calls")
 def list_calls() -> ResponseReturnValue:
-    """Show who must be rung, the soonest visit first, and what came of the last calls."""
+    """Show who must be rung, the soonest day and those not tried first, and what came of the last calls."""
     return _page()
 
 
@@ -72,9 +73,11 @@ def tick(call_id: uuid.UUID) -> ResponseReturnValue:
 
 def _page(problems: list[dict[str, Any]] | None = None) -> str:
     at = house()
+    rows = [_row(one, at) for one in calls(hospital_id(), limit=SHOWN)]
     return render_template(
         "staff/calls.html",
-        rows=[_row(one, at) for one in calls(hospital_id())],
+        rows=rows,
+        hidden=max(calls_open(hospital_id()) - len(rows), 0),
         ended=[_row(one, at) for one in calls(hospital_id(), done=True, limit=ENDED)],
         outcomes=[(value, label) for value, (label, _tone) in OUTCOMES.items()],
         problems=problems or [],

@@ -17,6 +17,7 @@ from wtforms import (
     HiddenField,
     IntegerField,
     PasswordField,
+    RadioField,
     SelectField,
     StringField,
 )
@@ -431,8 +432,14 @@ class CheckInForm(FlaskForm):
 
 
 class CancelForm(FlaskForm):
-    """Cancelling for a patient says who asked and why."""
+    """Cancelling says at whose wish, which is what people are told, and why."""
 
+    by = RadioField(
+        _l("谁要取消"),
+        choices=offered([("patient", _l("患者要求")), ("hospital", _l("医院原因"))]),
+        default="patient",
+        **_choice(_l("请选择是患者要求还是医院原因")),
+    )
     reason = StringField(
         _l("取消原因"),
         validators=[

@@ -48,6 +48,9 @@ class Call:
     say: str
 
 
+_SOONEST = (Appointment.visit_date, PhoneCall.tries > 0, Appointment.starts_at, PhoneCall.created_at)
+
+
 def calls_open(hospital_id: int) -> int:
     """Return how many calls wait."""
     waiting = select(func.count()).where(PhoneCall.hospital_id == hospital_id, PhoneCall.done_at.is_(None))
@@ -55,9 +58,12 @@ def calls_open(hospital_id: int) -> int:
 
 
 def calls(hospital_id: int, *, done: bool = False, limit: int = 100) -> list[Call]:
-    """Return the open calls, the soonest visit first; or the ended ones, newest first."""
+    """Return the open calls, the soonest day first, in it those nobody tried yet; or the ended ones, newest first.
+
+    At most `limit`: `calls_open` says how many there are.
+    """
     state = PhoneCall.done_at.is_not(None) if done else PhoneCall.done_at.is_(None)
-    order = (PhoneCall.done_at.desc(),) if done else (Appointment.starts_at, PhoneCall.created_at)
+    order = (PhoneCall.done_at.desc(),) if done else _SOONEST
     rows = db.session.execute(
         select(PhoneCall, Message.facts, Appointment, Patient, Account)
         .join(Message, and_(Message.hospital_id == PhoneCall.hospital_id, Message.id == PhoneCall.message_id))

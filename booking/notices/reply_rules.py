@@ -21,9 +21,14 @@ CODES_LIVE = timedelta(days=1)
 
 _CODE = re.compile(r"(?<![0-9])([0-9]{4})(?![0-9])")
 _LETTERED = re.compile(r"(?<![A-Z0-9])([QT])[ -]?([0-9]{4})(?![0-9])")
-_STOP = re.compile(r"TD|(?:.{0,4})?退订.{0,4}")
+_STOP = re.compile(r"TD|STOP|(.{0,4})退订.{0,4}")
 _WISHES = (("confirm", "确认"), ("cancel", "退号"), ("cancel", "取消"))
-_NOT = ("不", "没", "别", "?")
+_NOT = ("不", "没", "别", "?", "吗")
+_UNWANTED = re.compile(r"(?:不要?|没|别|\bNOT|\bDON.?T) *$")
+"""Stands directly before a letter and its code: 「不要T1234」; 「不来T1234」 is what the reminder asks for."""
+_ASKING = re.compile(r" *(?:\?|.{0,4}吗)")
+_AGAINST = re.compile(r"[不没].{0,2}[来去能]|[来去]不|取消|退号|CANCEL|\bCAN ?NOT|\bCAN.?T\b|\bNOT\b")
+"""What nobody says who comes."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,24 @@ class Asked:
 
 
 def read_reply(text: str) -> Asked:
-    """Return what somebody asks for. Q or 确认 with four digits confirms, T or 退号 cancels, TD or 退订 alone stops reminders.
+    """Return what somebody asks for. Q or 确认 with four digits confirms, T or 退号 cancels, TD, STOP or 退订 alone stops.
 
-    Full-width signs, small letters and words around do no harm; two different wishes in one message are unclear.
+    Full-width signs, small letters and words around do no harm. Two different wishes in one message are unclear, and so is
+    a wish that is denied or asked about: a place once given back is gone.
     """
     said = unicodedata.normalize("NFKC", text).upper().strip(" \t\n.,!。，！、“”\"'「」【】[]()（）")
-    if _STOP.fullmatch(said):
-        return Asked("stop")
-    lettered = set(_LETTERED.findall(said))
+    stop = _STOP.fullmatch(said)
+    if stop:
+        denied = any(word in (stop[1] or "") for word in _NOT)
+        return Asked("unclear" if denied else "stop")
+    found = list(_LETTERED.finditer(said))
+    lettered = {one.groups() for one in found}
     if len(lettered) == 1:
         ((letter, code),) = lettered
+        if any(_UNWANTED.search(said[: one.start()]) or _ASKING.match(said, one.end()) for one in found):
+            return Asked("unclear")
+        if letter == "Q" and _AGAINST.search(said):
+            return Asked("unclear")
         return Asked("confirm" if letter == "Q" else "cancel", code)
     codes = set(_CODE.findall(said))
     wants = {does for does, word in _WISHES if word in said}

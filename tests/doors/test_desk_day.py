@@ -224,13 +224,27 @@ def test_cancelling_needs_a_reason_and_tells_the_patient(at, visit, desk):
     path = f"/staff/appointment/{visit.id}"
     answer = desk.post(f"{path}/cancel", {"reason": " "}, page=path)
     assert answer.status_code == 422 and "请填写取消原因" in text_of(answer)
+    answer = desk.post(f"{path}/cancel", {"reason": "忙", "by": "nobody"}, page=path)
+    assert answer.status_code == 422 and "请选择是患者要求还是医院原因" in text_of(answer)
+    assert stored(Appointment, at.id, visit.id).status == "booked"
     answer = desk.post(f"{path}/cancel", {"reason": "患者来电说不来了"}, page=path)
     assert answer.status_code == 303
     row = stored(Appointment, at.id, visit.id)
-    assert (row.status, row.cancelled_by, row.cancel_reason) == ("cancelled", "hospital", "患者来电说不来了")
+    assert (row.status, row.cancelled_by, row.cancel_reason) == ("cancelled", "patient", "患者来电说不来了")
     shown = text_of(desk.get(path))
     assert "已取消，号已放回" in shown and "取消预约·短信·预约人" in shown and "患者来电说不来了" in shown
-    assert "替患者取消" not in shown
+    assert "取消预约并通知患者" not in shown
+
+
+def test_the_desk_says_at_whose_wish_it_cancels(at, visit, desk):
+    path = f"/staff/appointment/{visit.id}"
+    page = desk.get(path)
+    assert "患者要求" in text_of(page) and "医院原因" in text_of(page)
+    (chosen,) = re.findall(r"<input[^>]*checked[^>]*>", page.text)
+    assert 'name="by"' in chosen and 'value="patient"' in chosen
+    answer = desk.post(f"{path}/cancel", {"reason": "医生请假", "by": "hospital"}, page=path)
+    assert answer.status_code == 303
+    assert stored(Appointment, at.id, visit.id).cancelled_by == "hospital"
 
 
 def test_moving_offers_the_doctor_then_the_department_and_keeps_the_code(at, there, visit, desk):

@@ -238,6 +238,16 @@ def test_the_list_says_whom_to_ring_and_what_to_say(at, desk, call):
     assert found.id.hex in page.text
 
 
+def test_a_list_longer_than_the_page_says_how_many_more_wait(at, desk, call, monkeypatch):
+    found, _who, _row = call
+    shown = text_of(desk.get("/staff/calls"))
+    assert "没有显示" not in shown
+    monkeypatch.setattr("booking.desk.calls.SHOWN", 0)
+    assert "还有 1 位没有显示" in text_of(desk.get("/staff/calls"))
+    desk.post(f"/staff/calls/{found.id}", {"outcome": "reached", "tries": "0"}, page="/staff/calls")
+    assert "没有显示" not in text_of(desk.get("/staff/calls"))
+
+
 def test_ticking_off(at, desk, call):
     found, _who, _row = call
     path = f"/staff/calls/{found.id}"

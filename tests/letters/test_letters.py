@@ -165,7 +165,9 @@ def test_a_reminder_says_how_to_answer_it(clinic, kind, language):
         kind, "sms", invented(clinic), {}, now=AT[kind], language=language, reply="0417"
     )
     same_as_stored(f"{kind}_answered.sms", letter.text, language)
-    assert "T0417" in letter.text and len(letter.text) <= TWO_SEGMENTS
+    assert "T0417" in letter.text and len(letter.text) <= LONGEST[language]
+    if kind == "reminder_day":
+        assert "0571-000-0100" in letter.text and "17:00" in letter.text, "the telephone, and until when"
 
 
 @both_languages
@@ -180,9 +182,26 @@ def test_who_books_in_the_evening_is_told_at_once_how_to_prepare(clinic, languag
     assert "空腹" not in long.text and "我的预约" in long.text, "half of an instruction is worse than none"
 
 
-def test_a_late_cancellation_says_that_it_was_recorded(clinic):
-    assert "已记录" in written(clinic, "cancelled", "app", cancelled_late=True).text
-    assert "已记录" not in written(clinic, "cancelled", "app").text
+@both_languages
+def test_a_late_cancellation_says_that_it_was_recorded(clinic, language):
+    late = written(clinic, "cancelled", "sms", language, cancelled_late=True)
+    same_as_stored("cancelled_late.sms", late.text, language)
+    said = {"zh": "已记录", "en": "has been recorded"}[language]
+    assert said in written(clinic, "cancelled", "app", language, cancelled_late=True).text
+    assert said not in written(clinic, "cancelled", "app", language).text
+
+
+@both_languages
+def test_a_move_by_the_hospital_says_so(clinic, language):
+    letter = written(clinic, "moved", "sms", language, FACTS["moved"] | {"by": "hospital"})
+    same_as_stored("moved_by_hospital.sms", letter.text, language)
+    assert len(letter.text) <= LONGEST[language]
+
+
+@both_languages
+def test_the_telephone_too_says_that_the_new_time_is_near(clinic, language):
+    said = written(clinic, "moved", "voice", language, visit_date=date(2026, 11, 24)).text
+    assert {"zh": "改到 明天 11 月 24 日", "en": "new time: tomorrow Tue 24 Nov"}[language] in said
 
 
 def test_a_deadline_already_past_is_not_named(clinic):
@@ -225,6 +244,8 @@ def test_no_letter_names_a_patient_in_full_or_what_ails_them(clinic, kind, chann
 
 
 TWO_SEGMENTS = 2 * 67
+LONGEST = {"zh": TWO_SEGMENTS, "en": 3 * 67}
+"""English takes more signs, and the Chinese names in it make each of them as dear as a Chinese one."""
 
 
 @both_languages
@@ -232,7 +253,7 @@ TWO_SEGMENTS = 2 * 67
 def test_a_short_message_is_short_has_no_link_and_begins_with_who_writes(clinic, kind, language):
     text = written(clinic, kind, language=language).text
     assert text.startswith("【青梧就医】")
-    assert len(text) <= TWO_SEGMENTS, len(text)
+    assert len(text) <= LONGEST[language], len(text)
     assert "http" not in text and "\n" not in text
     assert not re.search(r"[{}]|[。，]{2}|[.,]{2}|  | [.,。，]", text)
     assert text.index("11 月 25 日" if language == "zh" else "25 Nov") < 25, "the date comes first"

@@ -115,10 +115,9 @@ def test_letters_with_the_same_words_there_share_a_shape_and_nothing_else(plain)
     assert "甲医院" in first.text and "（0 人报名，3 个号）" in first.text and "李*" in first.text
     assert "乙医院" in second.text and "（41 人报名，0 个号）" in second.text and "王*" in second.text
     assert first.template == second.template == "draw_lost.sms"
-    assert (
-        short_message("", "cancelled", WORDS | {"by_hospital": True}).template == "cancelled.sms/by_hospital"
-    )
-    assert short_message("", "cancelled", WORDS | {"by_hospital": False}).template == "cancelled.sms"
+    moved = WORDS | {"old_short": "11 月 24 日 10:00"}
+    assert short_message("", "moved", moved | {"by_hospital": True}).template == "moved.sms/by_hospital"
+    assert short_message("", "moved", moved | {"by_hospital": False}).template == "moved.sms"
 
 
 # --- what a check finds ----------------------------------------------------------------------------------------------

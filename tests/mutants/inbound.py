@@ -103,6 +103,19 @@ INBOUND = (
         ),
     ),
     Mutant(
+        "reply-denied-is-done",
+        "a wish that is denied or asked about changes nothing",
+        "reply",
+        REPLY_RULES,
+        (
+            (
+                "any(_UNWANTED.search(said[: one.start()]) or _ASKING.match(said, one.end()) for one in found)",
+                "False",
+            ),
+        ),
+        ("tests/rules/test_reply_rules.py::test_a_reply_is_read_as_it_is_meant",),
+    ),
+    Mutant(
         "reply-about-anybodys-visit",
         "a reply finds the visits of its own phone only",
         "reply",

@@ -114,6 +114,24 @@ def test_what_the_patient_did_needs_no_call_what_the_desk_did_does():
     assert [call.appointment_id for call in open_calls(at)] == [by_desk.id]
 
 
+def test_within_a_day_those_nobody_tried_come_first():
+    at, opened, _who, first = a_visit()
+    later = book(at, opened, factory.person("钱多多"), slot=1, holder="g")
+    next_day = factory.open_session(at, opened.session.local_date + timedelta(days=1), room="2 诊室")
+    last = book(at, next_day, factory.person("孙小满"), holder="h")
+    stopped(at, opened)
+    stopped(at, next_day)
+    for row in (first, later, last):
+        ended(row, "failed")
+    list_calls()
+    assert [one.appointment_id for one in calls(at.id)] == [first.id, later.id, last.id]
+    (call,) = [one for one in open_calls(at) if one.appointment_id == first.id]
+    tick_off(at.id, call.id, actor=staff(at), outcome="no_answer", tries=0)
+    assert [one.appointment_id for one in calls(at.id)] == [later.id, first.id, last.id]
+    assert [one.appointment_id for one in calls(at.id, limit=2)] == [later.id, first.id]
+    assert calls_open(at.id) == 3
+
+
 def test_a_move_by_the_desk_that_failed_is_listed_until_the_visit_changes_again():
     at, opened, who, row = a_visit()
     move(at.id, row.id, opened.slots[1].id, actor=staff(at))

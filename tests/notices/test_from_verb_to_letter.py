@@ -102,7 +102,7 @@ def test_after_a_cancel_nothing_but_the_cancellation_is_told(visit, gateway, now
     now.at(row.starts_at - timedelta(minutes=90))
     send_due()
     told = texted(gateway)
-    assert all("已按你的要求取消" in text for (text,) in told.values()) and len(told) == 2
+    assert all("预约人或就诊人要求" in text for (text,) in told.values()) and len(told) == 2
     now.at(row.starts_at)
     assert send_due() == 0
 

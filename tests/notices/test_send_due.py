@@ -391,7 +391,7 @@ def test_a_cancel_before_the_claim_leaves_only_the_cancellation(within, gateway)
     post(row, "cancelled", channels=("sms",), version=2, facts={"by": "patient"})
     assert send_due() == 1
     (call,) = gateway.calls
-    assert "已按你的要求取消" in call["text"]
+    assert "预约人或就诊人要求" in call["text"]
     assert states() == {"superseded": 1, "accepted": 1}
 
 

@@ -7,6 +7,7 @@ from datetime import time, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from booking.appointments.announce import is_urgent
 from booking.appointments.cancel import cancel
 from booking.appointments.checkin import check_in
 from booking.appointments.desk_queries import by_code, stop_preview, stopped_people
@@ -40,6 +41,8 @@ from tests.invariants import broken
 from tests.verbs.test_reserve import as_account, book, browser, messages
 
 pytestmark = pytest.mark.usefixtures("within")
+
+BY = ("patient", "hospital")
 
 
 def staff(at, role="admin"):
@@ -135,6 +138,38 @@ def test_nobody_cancels_online_once_the_slot_has_started_but_the_desk_may(now):
     assert fresh(row).status == "booked"
     done = cancel(at.id, row.id, actor=staff(at, "desk"), reason="患者来电")
     assert (done.cancelled_by, done.cancelled_late) == ("hospital", False)
+
+
+@pytest.mark.parametrize(("by", "late"), [("patient", True), ("hospital", False), (None, False)])
+def test_the_desk_cancels_at_somebodys_wish_and_people_are_told_whose(now, by, late):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    row = book(at, opened, factory.person())
+    now.at(appointment(at.id, row.id).cancel_deadline + timedelta(minutes=1))
+    done = cancel(at.id, row.id, actor=staff(at, "desk"), by=by, reason="来电")
+    whose = by or "hospital"
+    assert (done.cancelled_by, done.cancelled_late) == (whose, late)
+    assert {one.facts["by"] for one in messages(row) if one.kind == "cancelled"} == {whose}
+    assert not broken()
+
+
+def test_the_desk_cancels_for_a_patient_in_time_without_trace_and_nobody_cancels_for_the_hospital():
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    in_time, own = book(at, opened, factory.person()), factory.person()
+    done = cancel(at.id, in_time.id, actor=staff(at, "desk"), by="patient")
+    assert (done.cancelled_by, done.cancelled_late) == ("patient", False)
+    other = book(at, opened, own, slot=1, holder="h2")
+    assert cancel(at.id, other.id, actor=as_account(own), by="hospital").cancelled_by == "patient"
+
+
+def test_only_the_hospitals_own_cancelling_on_the_day_is_urgent(now):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    row = book(at, opened, factory.person())
+    now.at(opened.slots[0].starts_at - timedelta(minutes=5))
+    fact = {whose: is_urgent(fresh(row), "cancelled", {"by": whose}, factory.now()) for whose in BY}
+    assert fact == {"patient": False, "hospital": True}
 
 
 def test_only_who_booked_the_found_code_or_the_desk_may_cancel():
