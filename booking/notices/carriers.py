@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, text, update
+from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
 from booking.clock import db_now
-from booking.db import Instant, core, db, transaction
+from booking.db import core, db, transaction
 from booking.notices.models import ProviderState
 from booking.notices.senders.provider import Provider
 
@@ -54,6 +54,15 @@ class State:
     def is_to_be_tried(self) -> bool:
         """Its rest is over and nobody has tried yet whether it works again."""
         return self.rests_until is not None and self.rests_until <= self.seen_at
+
+    @property
+    def trial_until(self) -> datetime:
+        return self.seen_at + PROBE
+
+    @property
+    def rest_left_behind(self) -> datetime | None:
+        """`rests_until` as it is in the row as long as nobody but the holder of this state has changed it."""
+        return self.trial_until if self.is_to_be_tried else self.rests_until
 
     @property
     def most(self) -> int:
@@ -98,24 +107,23 @@ def admit(state: State, count: int) -> int:
         return count
     with transaction() as session:
         now = db_now(session)
-        if state.is_to_be_tried and not _won_the_trial(session, state, now):
+        if state.is_to_be_tried and not _won_the_trial(session, state):
             return 0
         return _take_tokens(session, state, count, now) if provider.per_second > 0 else count
 
 
-def _won_the_trial(session: Session, state: State, now: datetime) -> bool:
+def _won_the_trial(session: Session, state: State) -> bool:
     """Compare-and-swap on the end of the rest: of all who saw it end, one goes on."""
     won = session.connection().execute(
         update(_STATE)
         .where(_STATE.c.name == state.name, _STATE.c.rests_until == state.rests_until)
-        .values(rests_until=now + PROBE)
+        .values(rests_until=state.trial_until)
     )
     return won.rowcount == 1
 
 
 def _take_tokens(session: Session, state: State, count: int, now: datetime) -> int:
-    session.connection().execute(_MAKE, {"name": state.name})
-    row = session.execute(select(_STATE).where(_STATE.c.name == state.name).with_for_update()).one()
+    row = _locked(session, state)
     there = _tokens(state.provider, row.tokens, row.tokens_at, now)
     taken = min(count, int(there))
     session.connection().execute(
@@ -138,44 +146,49 @@ def _tokens(provider: Provider, tokens: float, at: datetime | None, now: datetim
 
 
 _MAKE = text("INSERT INTO provider_state (name) VALUES (:name) ON CONFLICT DO NOTHING")
-_INSTANT = bindparam("now", type_=Instant())
-_OK = text(
-    "INSERT INTO provider_state (name, failures, last_ok_at) VALUES (:name, 0, :now)"
-    " ON CONFLICT (name) DO UPDATE SET failures = 0, rests_until = NULL, last_ok_at = :now"
-).bindparams(_INSTANT)
-_FAILED = text(
-    "INSERT INTO provider_state (name, failures, last_failure_at, last_error) VALUES (:name, :failed, :now, :why)"
-    " ON CONFLICT (name) DO UPDATE SET failures = provider_state.failures + :failed, last_failure_at = :now,"
-    " last_error = :why RETURNING failures"
-).bindparams(_INSTANT)
 
 
 def note_success(state: State) -> None:
-    """Remember that the provider works: it rests no longer. A repeat within ten seconds writes nothing."""
+    """Remember that the provider works: the rest that was seen ends. A repeat within ten seconds writes nothing.
+
+    A success of before a rest that began meanwhile leaves that one as it is: whoever tries the provider ends it.
+    """
     known = state.last_ok_at
     if not state.failures and known and known > state.seen_at - OK_IS_NOTED_EVERY and not state.rests_until:
         return
     with transaction() as session:
-        session.connection().execute(_OK, {"name": state.name, "now": db_now(session)})
+        row, now = _locked(session, state), db_now(session)
+        better = {"failures": 0, "rests_until": None} if row.rests_until == state.rest_left_behind else {}
+        _change(session, state, last_ok_at=now, **better)
 
 
 def note_failures(state: State, failed: int, why: str, asked: float = 0.0, for_good: bool = False) -> None:
     """Add `failed` calls in a row that failed; after `FAILURES_TO_REST` of them the provider rests.
 
     `asked`: seconds it asked to be left alone, which count from the first time. `for_good`: no letter can pass until
-    somebody mends the settings, so that it rests at once.
+    somebody mends the settings, so that it rests at once. Several workers that saw the same state and the same trouble
+    count it once; what it asked for counts from each.
     """
     with transaction() as session:
-        now = db_now(session)
-        told = {"name": state.name, "failed": failed, "now": now, "why": why[:200]}
-        failures = session.connection().execute(_FAILED, told).scalar_one()
+        row, now = _locked(session, state), db_now(session)
+        first = (row.failures, row.rests_until) == (state.failures, state.rest_left_behind)
+        failures = row.failures + (failed if first else 0)
+        _change(session, state, failures=failures, last_failure_at=now, last_error=why[:200])
         if for_good:
             failures = max(failures, FAILURES_TO_REST)
-        rest = max(_rest(failures), min(timedelta(seconds=asked), LONGEST_ASKED))
-        if rest:
-            session.connection().execute(
-                update(_STATE).where(_STATE.c.name == state.name).values(rests_until=now + rest)
-            )
+        rest = max(_rest(failures) if first else timedelta(), min(timedelta(seconds=asked), LONGEST_ASKED))
+        if rest and (first or row.rests_until is None or now + rest > row.rests_until):
+            _change(session, state, rests_until=now + rest)
+
+
+def _locked(session: Session, state: State) -> Any:
+    """Return the provider's row, which nobody else changes before this transaction ends."""
+    session.connection().execute(_MAKE, {"name": state.name})
+    return session.execute(select(_STATE).where(_STATE.c.name == state.name).with_for_update()).one()
+
+
+def _change(session: Session, state: State, **columns: Any) -> None:
+    session.connection().execute(update(_STATE).where(_STATE.c.name == state.name).values(**columns))
 
 
 def _rest(failures: int) -> timedelta:

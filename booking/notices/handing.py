@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 
 from booking.claims import LEASE, Claimed
 from booking.db import db
@@ -80,6 +82,10 @@ class Heart:
         """Whether a try may be begun: the lease is ours and outlasts it, even if the heart stopped now."""
         return letter.id not in self.lost and monotonic() + self.margin < self.until
 
+    def now(self, state: State) -> datetime:
+        """Return the database's time without asking it: what is known of letters must not be lost while it is away."""
+        return state.seen_at + timedelta(seconds=monotonic() - self.since)
+
     def _beat(self) -> None:
         while not self.over.wait(LEASE.total_seconds() / BEATS_PER_LEASE):
             if monotonic() - self.since > LONGEST_BATCH:
@@ -100,7 +106,7 @@ def hand_over(state: State, ready: Sequence[Ready], heart: Heart) -> Iterator[li
     """Give letters to one provider; yield outcomes, about a second's worth at a time, for the caller to settle.
 
     Ends early when the provider keeps failing or a lease would not outlast the next call; letters that never appear
-    among the outcomes were not begun. How the provider did is noted for all workers.
+    among the outcomes were not begun. How the provider did is noted for all workers, after the caller settled them.
     """
     provider = state.provider
     width = CALLS_AT_ONCE if provider.at_once == 1 else 1
@@ -119,12 +125,9 @@ def hand_over(state: State, ready: Sequence[Ready], heart: Heart) -> Iterator[li
             if monotonic() - since > SETTLE_EVERY:
                 yield pending
                 pending, since = [], monotonic()
-    if failed.worked:
-        note_success(state)
-    if failed.calls:
-        note_failures(state, failed.calls, failed.why, failed.asked, failed.ours)
     if pending:
         yield pending
+    _note(state, failed)
 
 
 class Failing:
@@ -146,6 +149,20 @@ class Failing:
         # one letter alone may have been put off for its own sake, by a provider that does not say so
         if len(said) > 1 or self.calls >= FAILURES_TO_REST:
             self.asked = min(one.wait for one in said)
+
+
+def _note(state: State, failed: Failing) -> None:
+    """Tell the other workers how the provider did; a database that is away costs no more than this."""
+    try:
+        if failed.worked:
+            note_success(state)
+            state = replace(state, failures=0, rests_until=None)
+        if failed.calls:
+            note_failures(state, failed.calls, failed.why, failed.asked, failed.ours)
+    except OperationalError as problem:
+        log.warning("not noted how provider %s did: %s", state.name, where(problem))
+    finally:
+        db.session.remove()
 
 
 def _call(begin: tuple[Any, Provider, Sequence[Ready]]) -> list[Outcome]:

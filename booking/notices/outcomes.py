@@ -21,24 +21,20 @@ from booking.settling import Ended
 log = logging.getLogger(__name__)
 
 
-def became(outcomes: Sequence[tuple[Ready, Outcome]], provider: Provider) -> list[Ended]:
-    """Return for each letter of one call to `provider` what it makes of it, in order."""
-    refused = any(not isinstance(outcome, Sent) for _, outcome in outcomes)
-    now = db_now(db.session()) if refused else None
-    db.session.remove()
+def became(outcomes: Sequence[tuple[Ready, Outcome]], provider: Provider, now: datetime) -> list[Ended]:
+    """Return for each letter of one call to `provider` what it makes of it, in order; asks no database."""
     return [
         replace(_became(one, outcome, now), provider=provider.name, to_hash=one.to_hash)
         for one, outcome in outcomes
     ]
 
 
-def _became(one: Ready, outcome: Outcome, now: datetime | None) -> Ended:
+def _became(one: Ready, outcome: Outcome, now: datetime) -> Ended:
     if isinstance(outcome, NoText):
         return Ended(one.message, "suppressed", str(outcome))
     if isinstance(outcome, Permanent):
         return Ended(one.message, "failed", str(outcome))
     if not isinstance(outcome, Sent):
-        assert now is not None
         return replace(_put_off(one.message, now, str(outcome), outcome.wait), ambiguous=outcome.ambiguous)
     kept = one.letter if one.message.channel == "app" else None
     return Ended(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -47,6 +49,10 @@ SETTLE_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between tries to settle while the database is away: what was sent must not go out again for want of a note."""
 
 
+_newest_first: defaultdict[tuple[int, str], bool] = defaultdict(lambda: random.random() < 0.5)
+"""From which end this process took the last batch; kept between runs, as a run may have time for a single batch."""
+
+
 @dataclass
 class Run:
     """One call of `send_due`: the providers of each channel, until when it claims, what it has done so far."""
@@ -55,7 +61,7 @@ class Run:
     batch: int
     providers: dict[str, list[Provider]]
     ends_at: float
-    served: dict[tuple[int, str], int] = field(default_factory=dict)
+    served: set[tuple[int, str]] = field(default_factory=set)
     slowed: bool = False
     pace: pace.Pace = field(default_factory=pace.Pace)
     sent: int = 0
@@ -81,7 +87,7 @@ def send_due(worker_name: str = "", limit: int = BATCH, channels: Iterable[str] 
         looked, whole = monotonic(), True
         while due:
             run.slowed = False
-            tried = [one for one in due if run.has_time_for(one) and _send_batch(run, *one)]
+            tried = [one for one in due if run.has_time_for(one) and _attempt(run, *one)]
             if not tried and run.slowed and monotonic() < run.ends_at:
                 time.sleep(pace.RATE_PAUSE)
             elif not tried and whole:
@@ -132,6 +138,16 @@ def _due(only: frozenset[str]) -> list[tuple[int, str]]:
     return sorted(wanted, key=lambda one: order.get(one[1], len(order)))
 
 
+def _attempt(run: Run, hospital_id: int, channel: str) -> bool:
+    """Send one batch; what goes wrong with it stops no other hospital's and no other channel's."""
+    try:
+        return _send_batch(run, hospital_id, channel)
+    except Exception as problem:
+        log.error("a batch of hospital %d over %s ended: %s", hospital_id, channel, where(problem))
+        db.session.remove()
+        return False
+
+
 def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     """Claim one batch, write it, send it, settle it; return whether anything came of it.
 
@@ -148,9 +164,8 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
                 end_useless(hospital_id, channel)
                 db.session.remove()
             return False
-    turn = run.served.get((hospital_id, channel), 0)
-    run.served[hospital_id, channel] = turn + 1
-    newest_first = turn % 2 == 0
+    run.served.add((hospital_id, channel))
+    newest_first = _newest_first[hospital_id, channel] = not _newest_first[hospital_id, channel]
     claimed = claim_due(
         hospital_id, channel, run.worker, limit, wanted=WANTED, waits=WAITS, newest_first=newest_first
     )
@@ -194,7 +209,9 @@ def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[State], heart
         for outcomes in hand_over(state, going, heart):
             begun |= {one.message.id for one, _ in outcomes}
             done = []
-            for (one, outcome), ended_as in zip(outcomes, became(outcomes, state.provider), strict=True):
+            for (one, outcome), ended_as in zip(
+                outcomes, became(outcomes, state.provider, heart.now(state)), strict=True
+            ):
                 if place < len(carriers) and isinstance(outcome, Temporary) and not outcome.ambiguous:
                     passed_on[one.message.id] = ended_as
                     ready.append(one)

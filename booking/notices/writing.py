@@ -10,6 +10,7 @@ from itertools import chain
 
 from flask import current_app
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from booking.appointments.batch import appointments
@@ -114,11 +115,19 @@ def write(batch: Sequence[Claimed]) -> list[Written | Failure]:
     """Return what each letter of one hospital's batch says and where it goes, from the newest rows, or why not.
 
     A handful of queries whatever the size of the batch (letters about a wish or a draw ask a few of their own). One
-    letter that cannot be written hides nothing of the others.
+    letter that cannot be written hides nothing of the others, also when a row it needs cannot be read: then each is
+    written by itself.
     """
     if not batch:
         return []
-    rows = _rows(batch)
+    try:
+        rows = _rows(batch)
+    except OperationalError:
+        raise
+    except Exception as problem:  # a row of somebody's cannot be read
+        if len(batch) == 1:
+            return [problem]
+        return [written for one in batch for written in write([one])]
     return [_attempt(message, rows) for message in batch]
 
 

@@ -171,7 +171,7 @@ LEDGER = (
         "a provider that failed several calls in a row rests, for all workers",
         "N12",
         CARRIERS,
-        (("        if rest:\n", "        if False:\n"),),
+        (("        if rest and (", "        if False and ("),),
         (
             CARRIED + "test_a_provider_rests_after_failures_in_a_row_longer_each_time",
             CARRIED + "test_workers_leave_a_provider_alone_that_another_found_away",
@@ -197,11 +197,92 @@ LEDGER = (
         CARRIERS,
         (
             (
-                "rest = max(_rest(failures), min(timedelta(seconds=asked), LONGEST_ASKED))",
+                "rest = max(_rest(failures) if first else timedelta(), min(timedelta(seconds=asked), LONGEST_ASKED))",
                 "rest = _rest(failures)",
             ),
         ),
         (CARRIED + "test_it_rests_for_as_long_as_it_asked",),
+    ),
+    Mutant(
+        "one-blip-counted-by-each-worker",
+        "workers that saw the same state and the same trouble count it once",
+        "N12",
+        CARRIERS,
+        (
+            (
+                "failures = row.failures + (failed if first else 0)",
+                "first, failures = True, row.failures + failed",
+            ),
+        ),
+        (CARRIED + "test_workers_that_saw_the_same_trouble_count_it_once",),
+    ),
+    Mutant(
+        "late-success-ends-anothers-rest",
+        "a success ends only the rest that was seen before it",
+        "N12",
+        CARRIERS,
+        ((" if row.rests_until == state.rest_left_behind else {}", ""),),
+        (CARRIED + "test_a_late_success_ends_no_rest_that_began_meanwhile",),
+    ),
+    Mutant(
+        "one-phones-limit-is-the-providers",
+        "what a provider says of one letter alone is no failure of the provider",
+        "N12",
+        HANDING,
+        (("isinstance(one, Temporary) and not one.this_letter]", "isinstance(one, Temporary)]"),),
+        (CARRIED + "test_phones_that_had_enough_hold_up_nobody_else",),
+    ),
+    Mutant(
+        "noted-before-settled",
+        "outcomes are settled before anything else is asked of the database",
+        "N6",
+        HANDING,
+        (
+            (
+                "    if pending:\n        yield pending\n    _note(state, failed)\n",
+                "    note_success(state)\n    if pending:\n        yield pending\n",
+            ),
+        ),
+        (LOOP + "test_what_is_known_survives_a_database_that_blinks",),
+    ),
+    Mutant(
+        "one-row-stops-its-batch",
+        "a row that cannot be read is the trouble of its own letter",
+        "N4",
+        "booking/notices/writing.py",
+        (
+            (
+                "        return [written for one in batch for written in write([one])]\n",
+                "        return [problem for _ in batch]\n",
+            ),
+        ),
+        (LOOP + "test_a_row_that_cannot_be_read_stops_its_own_letter_only",),
+    ),
+    Mutant(
+        "one-batch-stops-the-run",
+        "what goes wrong with one batch stops no other",
+        "N4",
+        SERVICE,
+        (
+            (
+                "run.has_time_for(one) and _attempt(run, *one)]",
+                "run.has_time_for(one) and _send_batch(run, *one)]",
+            ),
+        ),
+        (LOOP + "test_a_batch_that_goes_wrong_stops_no_other",),
+    ),
+    Mutant(
+        "slow-runs-take-the-newest-only",
+        "also runs that have time for one batch take from both ends in turn",
+        "N4",
+        SERVICE,
+        (
+            (
+                "newest_first = _newest_first[hospital_id, channel] = not _newest_first[hospital_id, channel]",
+                "newest_first = True",
+            ),
+        ),
+        (LOOP + "test_short_runs_take_from_both_ends_in_turn",),
     ),
     Mutant(
         "passed-on-although-it-may-have-left",

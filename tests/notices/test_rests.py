@@ -175,6 +175,45 @@ def test_when_it_is_tried_again_one_letter_is_asked_about_first(app, within, gat
     assert sum(letter.attempts for letter in letters()) == 1
 
 
+def test_workers_that_saw_the_same_trouble_count_it_once(app, within, now):
+    seen = now_of()
+    at_once(app, 4, lambda _: note_failures(seen, FAILURES_TO_REST, "no answer"))
+    state = now_of()
+    assert state.failures == FAILURES_TO_REST
+    assert timedelta() < state.rests_until - now() <= FIRST_REST
+
+
+def test_what_any_of_them_was_asked_to_wait_holds(within, now):
+    seen = now_of()
+    note_failures(seen, FAILURES_TO_REST, "no answer")
+    note_failures(seen, 1, "429", asked=120)
+    assert timedelta(seconds=118) < now_of().rests_until - now() <= timedelta(seconds=120)
+    assert now_of().failures == FAILURES_TO_REST
+
+
+def test_a_late_success_ends_no_rest_that_began_meanwhile(within, now):
+    before = now_of()
+    note_failures(before, FAILURES_TO_REST, "no answer")
+    note_success(before)
+    assert now_of().rests
+    now.shift(seconds=FIRST_REST.total_seconds() + 1)
+    tries = now_of()
+    assert admit(tries, 5) == 1
+    note_success(before)
+    assert now_of().rests, "one letter is out to learn whether it works"
+    note_success(tries)
+    assert now_of().rests_until is None and now_of().failures == 0
+
+
+def test_a_trial_that_fails_makes_the_rest_longer(within, now):
+    note_failures(now_of(), FAILURES_TO_REST, "no answer")
+    now.shift(seconds=FIRST_REST.total_seconds() + 1)
+    tries = now_of()
+    assert admit(tries, 5) == 1
+    note_failures(tries, 1, "no answer")
+    assert FIRST_REST < now_of().rests_until - now() <= 2 * FIRST_REST
+
+
 # --- one letter's own trouble ----------------------------------------------------------------------------------------
 
 
