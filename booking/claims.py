@@ -41,7 +41,10 @@ _MESSAGE = core(Message)
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A letter that one worker has for the time of a lease, as its row was when it was taken."""
+    """A letter that one worker has for the time of a lease, as its row was when it was taken.
+
+    `provider`: who was asked last, and may have taken it `ambiguous` times.
+    """
 
     hospital_id: int
     id: uuid.UUID
@@ -60,6 +63,8 @@ class Claimed:
     expires_at: datetime
     attempts: int
     fence: int
+    provider: str
+    ambiguous: int
 
 
 _COLUMNS = [_MESSAGE.c[name] for name in Claimed.__dataclass_fields__]

@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
+from booking.appointments.reminders import OPTIONAL
+from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import core, db, transaction
 from booking.notices.models import ProviderState
@@ -29,6 +31,8 @@ PROBE = timedelta(seconds=30)
 """A worker that asks a rested provider has so long to say what came of it; then another one asks."""
 OK_IS_NOTED_EVERY = timedelta(seconds=10)
 BURST_SECONDS = 0.25
+URGENT_STAYS = timedelta(seconds=30)
+"""An urgent letter that a provider may have taken stays with it for so long after it was due; an optional one for ever."""
 
 _STATE = core(ProviderState)
 
@@ -94,6 +98,19 @@ def _state(name: str, provider: Provider, row: Any, now: datetime) -> State:
     return State(
         name, provider, now, row.failures, row.rests_until, row.tokens, row.tokens_at, row.last_ok_at
     )
+
+
+def may_carry(state: State, letter: Claimed, all_of_them: Sequence[State], now: datetime) -> bool:
+    """Whether this provider may be given a letter: not while another may have taken it, which alone knows it again.
+
+    Nobody is kept waiting for a provider that the settings no longer name. What is urgent goes on after a short while:
+    twice is better than not at all.
+    """
+    if not letter.ambiguous or letter.provider in ("", state.provider.name):
+        return True
+    if letter.provider not in [one.provider.name for one in all_of_them]:
+        return True
+    return letter.kind not in OPTIONAL and now >= letter.due_at + URGENT_STAYS
 
 
 def admit(state: State, count: int) -> int:

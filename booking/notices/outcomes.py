@@ -13,7 +13,7 @@ from booking.clock import db_now
 from booking.db import db
 from booking.notices.handing import Ready
 from booking.notices.reaching import NotYet, NoWay
-from booking.notices.rules import next_try
+from booking.notices.rules import MOST_UNKNOWN, next_try
 from booking.notices.senders.provider import NoText, Outcome, Permanent, Provider, Sent, where
 from booking.notices.writing import Failure, NotWanted
 from booking.settling import Ended
@@ -24,17 +24,22 @@ log = logging.getLogger(__name__)
 def became(outcomes: Sequence[tuple[Ready, Outcome]], provider: Provider, now: datetime) -> list[Ended]:
     """Return for each letter of one call to `provider` what it makes of it, in order; asks no database."""
     return [
-        replace(_became(one, outcome, now), provider=provider.name, to_hash=one.to_hash)
+        replace(_became(one, outcome, provider, now), provider=provider.name, to_hash=one.to_hash)
         for one, outcome in outcomes
     ]
 
 
-def _became(one: Ready, outcome: Outcome, now: datetime) -> Ended:
+def _became(one: Ready, outcome: Outcome, provider: Provider, now: datetime) -> Ended:
     if isinstance(outcome, NoText):
         return Ended(one.message, "suppressed", str(outcome))
     if isinstance(outcome, Permanent):
         return Ended(one.message, "failed", str(outcome))
     if not isinstance(outcome, Sent):
+        if outcome.ambiguous and not provider.keeps_reference and one.message.ambiguous + 1 >= MOST_UNKNOWN:
+            why = (
+                f"{outcome}; it may have arrived, given up after {MOST_UNKNOWN} tries nobody knows the end of"
+            )
+            return Ended(one.message, "failed", why, ambiguous=True)
         return replace(_put_off(one.message, now, str(outcome), outcome.wait), ambiguous=outcome.ambiguous)
     kept = one.letter if one.message.channel == "app" else None
     return Ended(

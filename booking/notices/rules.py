@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 LADDER = (0, 5, 30, 120, 300, 600, 900)
 """Seconds to wait after the first, second, … failed try; the last one repeats."""
 LONGEST = timedelta(hours=24)
+MOST_UNKNOWN = 2
+"""A provider that knows no reference may deliver each such try: after so many a letter ends."""
 
 
 def next_try(

@@ -18,11 +18,12 @@ from flask_babel import force_locale
 from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
+from booking.appointments.reminders import OPTIONAL
 from booking.claims import BATCH, Claimed, claim_due, due_channels, end_useless
 from booking.clock import db_now
 from booking.db import db, transaction
 from booking.notices import pace
-from booking.notices.carriers import State, admit, states
+from booking.notices.carriers import State, admit, may_carry, states
 from booking.notices.handing import Heart, Ready, hand_over
 from booking.notices.merging import WAITS
 from booking.notices.models import DemoLetter
@@ -45,6 +46,8 @@ CLAIMED_AT_ONCE = {"email": 20}
 BUDGET_SECONDS = 20.0
 LOOK_AGAIN = 0.5
 """Seconds until a run looks again at all that is due; in between it goes on where there was something."""
+LOOK_FOR_ITS_OWN = timedelta(seconds=5)
+"""Until a letter that waits for the one provider that may have taken it is looked at again."""
 SETTLE_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between tries to settle while the database is away: what was sent must not go out again for want of a note."""
 
@@ -199,13 +202,17 @@ def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[State], heart
     moved = bool(ended or held)
     passed_on: dict[uuid.UUID, Ended] = {}
     for place, state in enumerate(carriers if ready else (), 1):
+        now = heart.now(state)
+        others = [one for one in ready if not may_carry(state, one.message, carriers, now)]
+        ready = [one for one in ready if may_carry(state, one.message, carriers, now)]
         ready, fit = _fit_for(state, ready, any(not one.rests for one in carriers[place:]))
         count = admit(state, fit)
         db.session.remove()
         if count < 1:
+            ready += others
             continue
         begun: set[uuid.UUID] = set()
-        going, ready = ready[:count], ready[count:]
+        going, ready = ready[:count], ready[count:] + others
         for outcomes in hand_over(state, going, heart):
             begun |= {one.message.id for one, _ in outcomes}
             done = []
@@ -224,22 +231,30 @@ def _send_claimed(run: Run, claimed: list[Claimed], carriers: list[State], heart
             break
     tried = [passed_on[one.message.id] for one in ready if one.message.id in passed_on]
     _settle(run, tried)
-    _settle(
-        run, [Ended(one.message, "waiting", untried=True) for one in ready if one.message.id not in passed_on]
-    )
+    _settle(run, [_given_back(one, carriers, heart) for one in ready if one.message.id not in passed_on])
     return moved or bool(tried)
+
+
+def _given_back(one: Ready, carriers: list[State], heart: Heart) -> Ended:
+    """Let a letter go that was not tried: at once due again, or soon when it waits for one provider while others work."""
+    now = heart.now(carriers[0])
+    waits = not all(may_carry(state, one.message, carriers, now) for state in carriers)
+    return Ended(one.message, "waiting", untried=True, retry_at=now + LOOK_FOR_ITS_OWN if waits else None)
 
 
 def _fit_for(state: State, ready: list[Ready], has_next: bool) -> tuple[list[Ready], int]:
     """Return the letters with those first that this provider may be given, and how many these are.
 
     Whether a provider works again is tried with a letter that has not suffered yet, when another can carry the others:
-    the same letter must not be the unlucky one every time.
+    the same letter must not be the unlucky one every time. With none of these, one that waits for this provider alone.
     """
     if not (state.is_to_be_tried and has_next):
         return ready, len(ready)
     first = [one for one in ready if one.message.attempts == 1]
-    return [*first, *(one for one in ready if one.message.attempts > 1)], len(first)
+    if not first:
+        first = [one for one in ready if one.message.ambiguous and one.message.kind in OPTIONAL]
+    chosen = {one.message.id for one in first}
+    return [*first, *(one for one in ready if one.message.id not in chosen)], len(first)
 
 
 def _written(claimed: list[Claimed], carriers: list[State]) -> tuple[list[Ready], list[Ended]]:

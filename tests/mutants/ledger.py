@@ -225,6 +225,22 @@ LEDGER = (
         (CARRIED + "test_a_late_success_ends_no_rest_that_began_meanwhile",),
     ),
     Mutant(
+        "optional-letter-to-both",
+        "a reminder that one provider may have taken goes to no other",
+        "N6",
+        CARRIERS,
+        (("    return letter.kind not in OPTIONAL and now", "    return now"),),
+        (CARRIED + "test_a_reminder_the_first_may_have_taken_goes_to_no_other",),
+    ),
+    Mutant(
+        "unknown-for-a-day",
+        "a provider that knows no reference is asked twice at most without an answer",
+        "N6",
+        "booking/notices/outcomes.py",
+        (("one.message.ambiguous + 1 >= MOST_UNKNOWN", "False"),),
+        (CARRIED + "test_a_provider_that_knows_no_reference_is_asked_twice_at_most",),
+    ),
+    Mutant(
         "one-phones-limit-is-the-providers",
         "what a provider says of one letter alone is no failure of the provider",
         "N12",
@@ -299,7 +315,7 @@ LEDGER = (
         SERVICE,
         (
             (
-                "return [*first, *(one for one in ready if one.message.attempts > 1)], len(first)",
+                "return [*first, *(one for one in ready if one.message.id not in chosen)], len(first)",
                 "return ready, len(ready)",
             ),
         ),

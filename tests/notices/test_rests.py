@@ -289,6 +289,47 @@ def test_what_the_first_may_have_taken_waits_for_its_next_try(within, gateway, s
     assert (only().attempts, only().ambiguous, len(gateway.phones)) == (2, 1, 1)
 
 
+def test_a_reminder_the_first_may_have_taken_goes_to_no_other(within, gateway, second, now):
+    rows = booked(6)
+    for row in rows[:5]:
+        post(row, "reminder_hours", channels=("sms",))
+    gateway.mode = "hang"
+    for _ in range(10):
+        send_due()
+        now.shift(seconds=6)
+    post(rows[5], channels=("sms",))
+    send_due()
+    assert only(kind="confirmed").provider == "second"
+    gateway.mode = "ok"
+    for _ in range(25):
+        now.shift(seconds=60)
+        send_due()
+    assert letter_states() == {"accepted": 6}
+    told = [one["to"] for end in (gateway, second) for one in end.phones.values()]
+    assert len(told) == len(set(told)) == 6
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_provider_that_knows_no_reference_is_asked_twice_at_most(within, gateway, now, monkeypatch, keeps):
+    def like_most(settings, open_until):
+        (only_one,) = providers(settings, open_until)["sms"]
+        return {"sms": [replace(only_one, keeps_reference=keeps)]}
+
+    monkeypatch.setattr(service, "providers", like_most)
+    (row,) = booked()
+    post(row, channels=("sms",))
+    gateway.mode, gateway.honours = "drop", keeps
+    for _ in range(5):
+        send_due()
+        now.shift(seconds=150)
+    letter = only()
+    if keeps:
+        assert letter.status == "waiting" and letter.ambiguous > 2
+    else:
+        assert (letter.status, letter.ambiguous, len(gateway.calls)) == ("failed", 2, 2)
+        assert "may have arrived" in letter.last_error
+
+
 def test_everything_goes_to_the_next_within_a_minute_when_the_first_only_keeps_silent(
     within, gateway, second, now
 ):

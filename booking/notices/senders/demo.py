@@ -42,4 +42,4 @@ def demo_page(channel: str, settings: Mapping[str, Any]) -> Provider:
         log.info("demo letter %s shown (%s)", reference, channel)
         return Sent("accepted", f"demo-{reference}")
 
-    return Provider("demo", channel, at_once=20, per_second=0, send=one_by_one(show))
+    return Provider("demo", channel, at_once=20, per_second=0, send=one_by_one(show), keeps_reference=True)

@@ -79,7 +79,7 @@ def _gateway(
             raise refusal(answer)
         return _outcomes(batch, answer.json(), kind)
 
-    return Provider(name, kind, at_once=AT_ONCE, per_second=0, send=send)
+    return Provider(name, kind, at_once=AT_ONCE, per_second=0, send=send, keeps_reference=True)
 
 
 def signed(key: str, body: bytes) -> dict[str, str]:

@@ -93,7 +93,8 @@ Outcome = Sent | Permanent | Temporary
 class Provider:
     """Who carries letters of one channel. `send` takes up to `at_once` letters and returns one outcome each, in order.
 
-    `per_second`: letters it takes in a second; 0: no limit known. `send` raises nothing.
+    `per_second`: letters it takes in a second; 0: no limit known. `send` raises nothing. `keeps_reference`: it knows a
+    letter again by our reference and delivers it once, however often it is asked.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Provider:
     at_once: int
     per_second: float
     send: Callable[[list[Outgoing]], list[Outcome]]
+    keeps_reference: bool = False
 
 
 def one_by_one(send_one: Callable[[Outgoing], Sent]) -> Callable[[list[Outgoing]], list[Outcome]]:

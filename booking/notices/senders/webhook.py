@@ -69,7 +69,7 @@ def webhook(settings: Mapping[str, Any], open_until: ExitStack) -> Provider:
         known.update(listeners({int(one.address) for one in batch}))
         return lanes(batch)
 
-    return Provider("webhook", "webhook", at_once=LANES, per_second=0, send=send)
+    return Provider("webhook", "webhook", at_once=LANES, per_second=0, send=send, keeps_reference=True)
 
 
 def signed(secret: str, message_id: str, body: bytes) -> dict[str, str]:
