@@ -97,8 +97,8 @@ LEDGER = (
         SERVICE,
         (
             (
-                "        going, ready = ready[:count], ready[count:]\n",
-                "        going, ready = ready[:count], ready[count:]\n"
+                "        going, ready = ready[:count], ready[count:] + others\n",
+                "        going, ready = ready[:count], ready[count:] + others\n"
                 '        _settle(run, [Ended(one.message, "accepted") for one in going])\n',
             ),
         ),
@@ -361,7 +361,12 @@ LEDGER = (
         "batches are taken from both ends of a long row",
         "N8",
         SERVICE,
-        (("    newest_first = turn % 2 == 0\n", "    newest_first = False\n"),),
+        (
+            (
+                "newest_first = _newest_first[hospital_id, channel] = not _newest_first[hospital_id, channel]",
+                "newest_first = False",
+            ),
+        ),
         (LOOP + "test_a_confirmation_does_not_stand_behind_a_long_row_of_reminders",),
     ),
     Mutant(

@@ -233,7 +233,7 @@ def test_an_error_told_with_200_is_no_acceptance(within, gateway):
     post(row, channels=("sms",))
     gateway.mode = "error"
     assert send_due() == 0
-    assert only().status == "waiting" and "balance is used up" in only().last_error
+    assert only().status == "waiting" and "come back later" in only().last_error
 
 
 def test_an_acceptance_with_a_name_no_database_keeps_is_an_acceptance(within, gateway):
