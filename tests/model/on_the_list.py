@@ -107,8 +107,10 @@ class OnTheList(AtThePages, AtTheDesk):
         known = set(self.ids.values())
         rows = {row.place_id: row for row in db.session.scalars(select(Appointment)) if row.id not in known}
         assert count == len(made) == len(rows)
-        for one in made:
+        for offer in self.clinic.offers[len(self.clinic.offers) - count :]:
+            one = offer.visit
             row = rows[one.place.id]
+            offer.made = wall(row.created_at)
             assert row.patient_id == self.patients[one.patient], "somebody else was asked"
             self.ids[id(one)] = row.id
             until = wall(row.held_until)
