@@ -95,6 +95,9 @@ def _stop_postgresql(folder: Path) -> None:
     if not pid_file.exists():
         return
     pid = int(pid_file.read_text().splitlines()[0])
+    words = Path(f"/proc/{pid}/cmdline")
+    if sys.platform == "linux" and not (words.exists() and str(folder).encode() in words.read_bytes()):
+        return  # it has gone, and its number may be somebody else's by now
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, 3)  # SIGQUIT: at once; the data goes away anyway
         for _ in range(100):
