@@ -18,6 +18,8 @@ IDS = {
     "template_id": "00000000-0000-0000-0000-000000000002",
     "appointment_id": "00000000-0000-0000-0000-000000000003",
     "slot_id": "00000000-0000-0000-0000-000000000004",
+    "call_id": "00000000-0000-0000-0000-000000000005",
+    "message_id": "00000000-0000-0000-0000-000000000006",
 }
 VALUES = {name: uuid.UUID(text) for name, text in IDS.items()} | {"patient_id": 10**15}
 
@@ -49,6 +51,12 @@ MATRIX = {
     ("desk.appointments.cancel", "POST"): "-y-y",
     ("desk.appointments.move", "GET"): "-y-y",
     ("desk.appointments.move", "POST"): "-y-y",
+    ("desk.previews.previews", "GET"): "-y-y",
+    ("desk.previews.mail", "GET"): "-y-y",
+    ("desk.calls.list_calls", "GET"): "yy-y",
+    ("desk.calls.tick", "POST"): "yy-y",
+    ("desk.delivery.delivery", "GET"): "yy-y",
+    ("desk.delivery.resend", "POST"): "-y-y",
     ("desk.mine.mine", "GET"): "yyyy",
     ("desk.waiting.waiting", "GET"): "yy-y",
     ("desk.booking.sessions", "GET"): "-y-y",
