@@ -117,9 +117,11 @@ def test_a_call_is_spoken_without_brackets_and_stars(within, set_up):
     with far_ends.sms_gateway() as gateway:
         set_up(VOICE_GATEWAY_URL=gateway.url, VOICE_GATEWAY_KEY="k", SEND_TIMEOUT_SECONDS=1)
         (row,) = booked()
-        post(row, "confirmed", channels=("voice",))
+        before = {"visit_date": "2027-03-04", "starts_local": "10:30", "part": "上午"}
+        post(row, "moved", channels=("voice",), facts={"from": before, "by": "hospital"})
         assert send_due() == 1
         (call,) = gateway.calls
-    assert call["kind"] == "voice" and call["text"].startswith("青梧就医：")
-    assert not set("【】*") & set(call["text"]) and "李某" in call["text"]
+    assert call["kind"] == "voice" and call["text"].startswith("您好，这里是")
+    assert not set("【】*") & set(call["text"]) and "姓李的就诊人" in call["text"]
+    assert "原来 3 月 4 日 10:30 的不用来了" in call["text"]
     assert (only().status, only().provider) == ("accepted", "voice")
