@@ -187,7 +187,12 @@ def _lost(seen: Evidence, verdict: Verdict) -> Iterable[Violation]:
         elif row.status in ("expired", "suppressed"):
             why = f"{row.status}: {row.last_error}"
         elif row.status == "superseded" and visit is not None and visit.status == "booked":
-            why = "superseded, but nothing came after it" if visit.version == row.version else ""
+            carrier = seen.messages.get(row.merged_into) if row.merged_into else None
+            if carrier is not None:  # one letter tells several visits of a day
+                told_by = carrier.status in ("accepted", "delivered", *LIVE)
+                why = "" if told_by else f"merged into a letter that is {carrier.status}"
+            else:
+                why = "superseded, but nothing came after it" if visit.version == row.version else ""
         if why:
             since, until = _span(seen, row)
             yield Violation(

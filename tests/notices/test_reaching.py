@@ -280,8 +280,8 @@ def test_a_reminder_carries_the_digits_of_the_phone_it_goes_to(app, prepared):
         patient = session.get(Patient, prepared.patient_id)
     digits = {reply_code(prepared.id, person.phone_hash) for person in (booker, patient)}
     assert len(digits) == 2
-    assert f"回复 T{reply_code(prepared.id, booker.phone_hash)}" in said["account"]
-    assert f"回复 T{reply_code(prepared.id, patient.phone_hash)}" in said["patient"]
+    assert f"回 T{reply_code(prepared.id, booker.phone_hash)}" in said["account"]
+    assert f"回 T{reply_code(prepared.id, patient.phone_hash)}" in said["patient"]
     app.config.update(SMS_REPLIES=False)
     assert "回复" not in wrote(only(kind="reminder_day", recipient="patient"))[1].text
 
