@@ -187,7 +187,9 @@ def _letters(view: AppointmentView, *, fresh: bool) -> list[dict[str, str]]:
 def _steps(view: AppointmentView) -> list[dict[str, str]]:
     desk = view.desk or _("分诊台")
     when = passes.arrive_time(view)
+    before = [{"title": _("提前准备"), "text": view.preparation}] if view.preparation else []
     return [
+        *before,
         {"title": _("带上证件"), "text": _("就诊人的身份证或电子医保凭证，以前的病历和检查结果。")},
         {
             "title": _("%(time)s 前到%(desk)s报到", time=when, desk=desk),

@@ -6,13 +6,14 @@ import re
 from datetime import time, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from stdnum.iso7064 import mod_11_10
 
 from booking.appointments.cancel import cancel
 from booking.appointments.models import Appointment
 from booking.appointments.stop import reopen_session, stop_session
-from booking.db import db
+from booking.db import db, transaction
+from booking.directory.models import ClinicKind
 from booking.gate import CROWD
 from booking.notices.service import send_due
 from booking.refs import ref
@@ -439,6 +440,14 @@ def test_the_letter_of_a_booking_is_on_the_messages_page(app, session, person, p
     assert "预约成功" in page.text and detail in page.text and "全部标为已读" in page.text
     assert patient_visitor.post("/me/messages/read").status_code == 303
     assert "全部标为已读" not in patient_visitor.get("/me/messages").text
+
+
+def test_how_to_prepare_stands_on_the_page_that_letters_lead_to(app, session, person, patient_visitor):
+    detail = book(patient_visitor, session, person).headers["Location"].split("?")[0]
+    assert "提前准备" not in patient_visitor.get(detail).text
+    with app.app_context(), transaction() as writing:
+        writing.execute(update(ClinicKind).values(preparation="空腹来，可以喝少量白开水。"))
+    assert "空腹来，可以喝少量白开水。" in patient_visitor.get(detail).text
 
 
 def test_large_print_holds_ten_minutes(app, session, visitor):
