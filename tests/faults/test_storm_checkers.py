@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.storm.asking import refusal
 from tests.storm.checkers import (
     Evidence,
     Row,
@@ -18,6 +19,7 @@ from tests.storm.checkers import (
     r22_offers,
     unknowns,
 )
+from tests.storm.wire import Answer
 
 pytestmark = pytest.mark.rules
 SLOT, SESSION = "1-slot", "1-session"
@@ -165,3 +167,9 @@ def test_an_offer_that_was_over_and_is_booked_or_a_wish_served_twice_is_noticed(
 
 def test_what_stayed_unknown_is_noticed():
     assert rules(unknowns(seen([hold("a", 1.0) | {"result": "unknown"}]))) == {"unresolved"}
+
+
+def test_what_a_page_would_say_later_is_not_what_it_says():
+    page = '<p data-say="保留时间已到，点确认时会再查一次">同一班次只能约一次</p>'
+    assert refusal(Answer(409, b"", page.encode())) == "twice"
+    assert refusal(Answer(409, b"", "<p>保留时间已到，这个时间还有号</p>".encode())) == "expired"

@@ -16,6 +16,9 @@ PATIENCE = 45.0
 _REF = re.compile(r"/(?:book|appointments)/([0-9]+-[0-9a-f]{32})")
 _NEW_HOLD = re.compile(rb'action="/book/([0-9]+-[0-9a-f]{32})"')
 
+_LATER = re.compile(rb'data-say="[^"]*"')
+"""What a page may say aloud later, as its hold runs out: it is not what it says now."""
+
 SENTENCES = {
     "刚被约走了": "full",
     "还没有放号": "early",
@@ -48,9 +51,8 @@ def ref_in(location: str) -> str:
 
 def refusal(answer: Answer) -> str:
     """Return what a refusal says, in one word; otherwise its status."""
-    return next(
-        (said for sentence, said in _SENTENCES.items() if sentence in answer.body), str(answer.status)
-    )
+    body = _LATER.sub(b"", answer.body)
+    return next((said for sentence, said in _SENTENCES.items() if sentence in body), str(answer.status))
 
 
 def held(answer: Answer) -> tuple[str, str, str]:
