@@ -9,13 +9,18 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ColumnElement,
+    Integer,
     ScalarSelect,
+    String,
+    bindparam,
     case,
     column,
     exists,
@@ -27,9 +32,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from booking.clock import db_now
-from booking.db import constant, core, db, transaction
+from booking.db import Instant, constant, core, db, transaction
 from booking.outbox import CHANNELS, LIVE, Message, owners
 
 LEASE = timedelta(seconds=60)
@@ -37,6 +43,9 @@ BATCH = 100
 USELESS = 1000
 
 _MESSAGE = core(Message)
+_HOSPITAL = bindparam("hospital", type_=BigInteger())
+_CHANNEL = bindparam("its_channel", type_=String())
+_NOW, _UNTIL = bindparam("now", type_=Instant()), bindparam("until", type_=Instant())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,49 +154,62 @@ def _claim_batch(
     and needs no lock); a row that was changed meanwhile is judged as it is now.
     """
     now = db_now(session)
-    until = now + LEASE
-    at, row = _MESSAGE.c.next_at, _row_address(session)
+    sqlite = session.get_bind().dialect.name == "sqlite"
+    asked = {
+        "hospital": hospital_id,
+        "its_channel": channel,
+        "by": worker[:80],
+        "now": now,
+        "until": now + LEASE,
+        "most": limit,
+    }
+    rows = session.connection().execute(_claim(sqlite, wanted, waits, newest_first), asked).all()
+    claimed = [Claimed(*row[:-1]) for row in rows if row[-1] == "sending"]
+    return len(rows), sorted(claimed, key=attrgetter("due_at", "version"))
+
+
+@cache
+def _claim(sqlite: bool, wanted: str, waits: str, newest_first: bool) -> ReturningUpdate[Any]:
+    """The statement that claims; built once, as building it takes longer than the database needs for it."""
+    at, row = _MESSAGE.c.next_at, _row_address(sqlite)
     looked = (
         select(
             row.label("row"),
-            (_MESSAGE.c.expires_at < now).label("late"),
+            (_MESSAGE.c.expires_at < _NOW).label("late"),
             literal_column(f"({wanted}) IS TRUE", Boolean()).label("wanted"),
         )
         .where(
-            _MESSAGE.c.hospital_id == hospital_id,
-            _MESSAGE.c.channel == channel,
+            _MESSAGE.c.hospital_id == _HOSPITAL,
+            _MESSAGE.c.channel == _CHANNEL,
             _is_live(),
-            at <= now,
-            not_(_older_is_being_sent(hospital_id, channel, now)),
+            at <= _NOW,
+            not_(_older_is_being_sent()),
             literal_column(f"({waits}) IS NOT TRUE", Boolean()),
         )
         .order_by(at.desc() if newest_first else at)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True, of=_MESSAGE)
         .cte("looked")
     )
     taken = looked.c.wanted & not_(looked.c.late)
-    judged = (
+    return (
         update(_MESSAGE)
-        .where(_MESSAGE.c.hospital_id == hospital_id, row == looked.c.row)
+        .where(_MESSAGE.c.hospital_id == _HOSPITAL, row == looked.c.row)
         .values(
             status=case(
                 (looked.c.late, constant("expired")),
                 (looked.c.wanted, constant("sending")),
                 else_=constant("superseded"),
             ),
-            worker=case((taken, worker[:80]), else_=_MESSAGE.c.worker),
+            worker=case((taken, bindparam("by", type_=String())), else_=_MESSAGE.c.worker),
             attempts=_MESSAGE.c.attempts + case((taken, 1), else_=0),
             fence=_MESSAGE.c.fence + case((taken, 1), else_=0),
             ambiguous=_MESSAGE.c.ambiguous + case((_MESSAGE.c.status == constant("sending"), 1), else_=0),
-            lease_until=case((taken, until), else_=null()),
-            next_at=case((taken, until), else_=now),
+            lease_until=case((taken, _UNTIL), else_=null()),
+            next_at=case((taken, _UNTIL), else_=_NOW),
         )
         .returning(*_COLUMNS, _MESSAGE.c.status)
     )
-    rows = session.connection().execute(judged).all()
-    claimed = [Claimed(*row[:-1]) for row in rows if row[-1] == "sending"]
-    return len(rows), sorted(claimed, key=attrgetter("due_at", "version"))
 
 
 def end_useless(hospital_id: int, channel: str) -> int:
@@ -227,13 +249,13 @@ def _is_live() -> ColumnElement[bool]:
     return _MESSAGE.c.status.in_([constant(status) for status in LIVE])
 
 
-def _row_address(session: Session) -> ColumnElement[Any]:
+def _row_address(sqlite: bool) -> ColumnElement[Any]:
     """Where a row lies. It has just been locked: to look it up by its key would leave the database a choice of indexes, and
     one that has not counted a new hospital's rows yet takes a bad one."""
-    return column("rowid" if session.get_bind().dialect.name == "sqlite" else "ctid", _selectable=_MESSAGE)
+    return column("rowid" if sqlite else "ctid", _selectable=_MESSAGE)
 
 
-def _older_is_being_sent(hospital_id: int, channel: str, now: datetime) -> ColumnElement[bool]:
+def _older_is_being_sent() -> ColumnElement[bool]:
     """An older letter about the same visit is on its way over the same channel: the newer must not overtake it.
 
     What is on its way is read once, as a short range of the index over what is due: there a lease is the next instant.
@@ -242,11 +264,11 @@ def _older_is_being_sent(hospital_id: int, channel: str, now: datetime) -> Colum
     on_its_way = (
         select(sending.c.appointment_id, sending.c.version)
         .where(
-            sending.c.hospital_id == hospital_id,
-            sending.c.channel == channel,
+            sending.c.hospital_id == _HOSPITAL,
+            sending.c.channel == _CHANNEL,
             sending.c.status == constant("sending"),
-            sending.c.next_at > now,
-            sending.c.next_at <= now + LEASE,
+            sending.c.next_at > _NOW,
+            sending.c.next_at <= _UNTIL,
         )
         .cte("on_its_way")
         .prefix_with("MATERIALIZED", dialect="postgresql")

@@ -44,8 +44,10 @@ CHANNELS = (*QUICK, *SLOW)
 CLAIMED_AT_ONCE = {"email": 20}
 """Letters of a channel that go one after the other: none is held for long by a server that is slow."""
 BUDGET_SECONDS = 20.0
-LOOK_AGAIN = 0.5
-"""Seconds until a run looks again at all that is due; in between it goes on where there was something."""
+LOOK_AGAIN = 1.0
+"""Seconds from one look at all that is due to the next; in between a run goes on where more may stand.
+
+While people book, letters come one by one. Whoever takes each as it comes pays a whole batch's statements for it."""
 LOOK_FOR_ITS_OWN = timedelta(seconds=5)
 """Until a letter that waits for the one provider that may have taken it is looked at again."""
 SETTLE_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0)
@@ -58,13 +60,17 @@ _newest_first: defaultdict[tuple[int, str], bool] = defaultdict(lambda: random.r
 
 @dataclass
 class Run:
-    """One call of `send_due`: the providers of each channel, until when it claims, what it has done so far."""
+    """One call of `send_due`: the providers of each channel, until when it claims, what it has done so far.
+
+    `more`: where the last batch was a good part of what it might have been, so that more may stand there.
+    """
 
     worker: str
     batch: int
     providers: dict[str, list[Provider]]
     ends_at: float
     served: set[tuple[int, str]] = field(default_factory=set)
+    more: set[tuple[int, str]] = field(default_factory=set)
     slowed: bool = False
     pace: pace.Pace = field(default_factory=pace.Pace)
     sent: int = 0
@@ -90,16 +96,20 @@ def send_due(worker_name: str = "", limit: int = BATCH, channels: Iterable[str] 
         looked, whole = monotonic(), True
         while due:
             run.slowed = False
+            run.more.clear()
             tried = [one for one in due if run.has_time_for(one) and _attempt(run, *one)]
             if not tried and run.slowed and monotonic() < run.ends_at:
                 time.sleep(pace.RATE_PAUSE)
             elif not tried and whole:
                 break
-            whole = not tried or monotonic() - looked > LOOK_AGAIN
-            if whole:
-                due, looked = _due(only), monotonic()
-            else:
-                due = tried
+            due = [one for one in tried if one in run.more]
+            since, whole = monotonic() - looked, False
+            if not due or since > LOOK_AGAIN:
+                whole, rest = True, tried and not due
+                due = _due(only)
+                if due and rest:
+                    time.sleep(max(0.0, LOOK_AGAIN - since))
+                looked = monotonic()
         return run.sent
 
 
@@ -175,6 +185,8 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     db.session.remove()
     if not claimed:
         return False
+    if 4 * len(claimed) >= limit:  # the rest of a full batch may have been superseded
+        run.more.add((hospital_id, channel))
     with Heart(claimed, began) as heart:
         try:
             moved = _send_claimed(run, claimed, known, heart)

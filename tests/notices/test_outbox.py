@@ -267,7 +267,8 @@ def test_a_newer_letter_waits_until_the_older_one_has_left(within):
 
 
 def test_without_that_the_newer_letter_would_overtake(within, monkeypatch):
-    monkeypatch.setattr(claims, "_older_is_being_sent", lambda *_: false())
+    monkeypatch.setattr(claims, "_older_is_being_sent", false)
+    monkeypatch.setattr(claims, "_claim", claims._claim.__wrapped__)  # the kept statement has it already
     row, _older = overtaking()
     assert [letter.version for letter in take(row, worker="two")] == [2]
 
