@@ -53,6 +53,8 @@ class Verdict:
     ambiguous: int = 0
     twice: int = 0
     """Letters that a far end without memory, or two of them, took more than once, each an ambiguous try."""
+    arrived_anyway: int = 0
+    """Letters given up after tries of which nobody knew, which a far end has."""
     delays: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     """change and reminder: (when it was due, seconds until it was accepted)."""
     ops: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -183,7 +185,12 @@ def _lost(seen: Evidence, verdict: Verdict) -> Iterable[Violation]:
         ):
             why = f"said to be {row.status}, but no far end has it"
         elif row.status == "failed" and "failed" not in told:
-            why = f"failed: {row.last_error}"
+            if row.ambiguous and seen.accepted.get(
+                row.id
+            ):  # given up after tries of which nobody knew, as is right; it arrived
+                verdict.arrived_anyway += 1
+            else:
+                why = f"failed: {row.last_error}"
         elif row.status in ("expired", "suppressed"):
             why = f"{row.status}: {row.last_error}"
         elif row.status == "superseded" and visit is not None and visit.status == "booked":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,14 @@ ON_SQLITE = (
     "kill_claimed", "kill_sent", "gw_500", "freeze", "kill_worker", "gw_slow", "gw_drop", "gw_hang", "mail_451", "gw_odd",
     "gw_429", "receipts", "kill_sent", "dead", "clock_on", "gw_error", "gw_partly", "clock_back", "forgets", "gw_refuse",
 )  # fmt: skip
-LONG = {"dead": 60.0, "no_beat": 60.0, "freeze": 1.8 * LEASE, "receipts": 25.0, "forgets": 15.0, "skew": 20.0}
+LONG = {
+    "dead": float(os.environ.get("CHAOS_DEAD", "60")),
+    "no_beat": 60.0,
+    "freeze": 1.8 * LEASE,
+    "receipts": 25.0,
+    "forgets": 15.0,
+    "skew": 20.0,
+}
 """Seconds a fault lasts in a run of eight minutes; others last eight."""
 AT_ONCE = {"kill_claimed", "kill_sent", "kill_worker", "flush", "clock_on", "clock_back"}
 TITLES = {

@@ -134,6 +134,7 @@ def _page(story: Story, verdict: Verdict) -> list[str]:
         f"| out of order, by a worker that had the letter from before the change | {verdict.count('out of order', explained=True)} |",
         f"| tries of which nobody knew | {verdict.ambiguous}; {verdict.repeats} acceptances were repeats |",
         f"| letters delivered twice for that (no memory of references, or two providers) | {verdict.twice} |",
+        f"| given up after two tries of which nobody knew, and a far end has them | {verdict.arrived_anyway} |",
         f"| reminders checked around the change of the clocks | {verdict.far} |",
         f"| looks that found something overdue for a minute without a lease | {_overdue(story)} of {len(story.looks)} |",
     ]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests import servers
+from tests.chaos import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -71,3 +75,18 @@ def test_a_chaos_over_letters_marked_before_they_are_sent_fails(kind, tmp_path):
     code, said, page = small_chaos(kind, tmp_path, 12, "mail_451,gw_500,kill_claimed", "sabotage")
     assert code == 1, said
     assert "no far end has it" in page, page
+
+
+@pytest.mark.parametrize(("ambiguous", "taken", "lost"), [(2, 2, 0), (2, 0, 1), (0, 1, 1)])
+def test_a_letter_that_was_given_up_is_lost_unless_an_unknown_try_has_arrived(ambiguous, taken, lost):
+    now = datetime.now(UTC)
+    letter = SimpleNamespace(
+        id=uuid.uuid4(), appointment_id=None, status="failed", channel="email", kind="confirmed", version=1,
+        attempts=2, ambiguous=ambiguous, last_error="no answer", due_at=now, created_at=now, merged_into=None,
+    )  # fmt: skip
+    accepted = {letter.id: [{"at": now.timestamp()}] * taken} if taken else {}
+    wall = judge.Wall([(0.0, 0.0)])
+    seen = judge.Evidence({letter.id: letter}, {}, {}, {}, accepted, [], {}, [], wall, now, now.timestamp())
+    verdict = judge.Verdict()
+    assert len(list(judge._lost(seen, verdict))) == lost
+    assert verdict.arrived_anyway == 1 - lost
