@@ -131,7 +131,7 @@ def _in_ci() -> bool:
 
 
 def _worker() -> str:
-    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return os.environ.get("PYTEST_XDIST_WORKER") or os.environ.get(servers.RUN_NAME, "main")
 
 
 def new_app(url: str, **settings: Any) -> Flask:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psycopg
 
 RUN_FOLDER = "BOOKING_TEST_RUN"
+RUN_NAME = "BOOKING_TEST_NAME"
 PREFIX = "booking-tests-"
 
 

@@ -6,14 +6,21 @@ Stops after --minutes (15) and goes on where it stopped when called again on the
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 
 from tests import servers
 from tests.mutants import pages
+from tests.mutants.mutant import Mutant
 from tests.mutants.running import ROOT, Ledger, clock, copy_to, red_tests, survivors
 from tests.mutants.table import MUTANTS
+
+AT_ONCE = os.cpu_count() or 1
 
 
 def main() -> int:
@@ -51,20 +58,36 @@ def run(chosen: list, ledger: Ledger, minutes: float, again: bool) -> int:
         if wrong:
             print("without any mutant these are not green, so nothing would be proved:", *wrong, sep="\n  ")
             return 2
-    for number, mutant in enumerate(chosen, 1):
-        known = None if mutant in todo else ledger.get(mutant)
-        started = clock()
-        if known is None:
-            if clock() - began > minutes * 60:
+    names, keeping = SimpleQueue[str](), Lock()
+    for number in range(AT_ONCE):
+        names.put(f"mutant{number}")
+
+    def judged(mutant: Mutant) -> tuple[list[str] | None, float]:
+        known, started = None if mutant in todo else ledger.get(mutant), clock()
+        if known is None and started - began <= minutes * 60:
+            name = names.get()
+            try:
+                known = survivors(
+                    mutant, database_url=address, run_folder=str(servers.run_folder()), name=name
+                )
+            finally:
+                names.put(name)
+            with keeping:
+                ledger.keep(mutant, known)
+        return known, clock() - started
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for number, (mutant, (known, took)) in enumerate(
+            zip(chosen, pool.map(judged, chosen), strict=True), 1
+        ):
+            if known is None:
                 waiting += 1
                 continue
-            known = survivors(mutant, database_url=address, run_folder=str(servers.run_folder()))
-            ledger.keep(mutant, known)
-        said = "killed  " if not known else "SURVIVED"
-        print(f"{number:3d}/{len(chosen)} {said} {clock() - started:5.1f} s  {mutant.name}", flush=True)
-        for line in known:
-            print(f"        {line}")
-        alive += [mutant.name] if known else []
+            said = "killed  " if not known else "SURVIVED"
+            print(f"{number:3d}/{len(chosen)} {said} {took:5.1f} s  {mutant.name}", flush=True)
+            for line in known:
+                print(f"        {line}")
+            alive += [mutant.name] if known else []
     print(
         f"{len(chosen) - len(alive) - waiting} killed, {len(alive)} survived, {waiting} not run (time was up)"
     )
@@ -78,7 +101,9 @@ def baseline(todo: list, address: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="booking-mutant-") as name:
         copy_to(Path(name))
         shared = str(servers.run_folder())
-        said = red_tests(Path(name), tests, database_url=address, run_folder=shared, seconds=600)
+        said = red_tests(
+            Path(name), tests, database_url=address, run_folder=shared, seconds=600, at_once=AT_ONCE
+        )
     return [f"{test} is {state}" for test, state in said.items() if state != "green"]
 
 

@@ -57,11 +57,13 @@ def red_tests(
     database_url: str = "",
     run_folder: str = "",
     seconds: int = ONE_RUN,
+    at_once: int = 1,
+    name: str = "main",
 ) -> dict[str, str]:
     """Run tests in a copy of the tree; return {node id without parameters: "red" | "green" | "not run"}.
 
     Red means that the test itself failed; an error while collecting or while making its fixtures is not red.
-    `run_folder` lends the migrated databases of another run. Raises subprocess.TimeoutExpired.
+    `run_folder` lends the migrated databases of another run; whoever uses it at the same time has another `name`. Raises subprocess.TimeoutExpired.
     """
     report = folder / "report.xml"
     report.unlink(missing_ok=True)
@@ -72,10 +74,12 @@ def red_tests(
     if database_url:
         environment["TEST_DATABASE_URL"] = database_url
     if run_folder:
-        environment[servers.RUN_FOLDER] = run_folder
+        environment |= {servers.RUN_FOLDER: run_folder, servers.RUN_NAME: name}
     files = sorted(set(tests))
+    side_by_side = ["-n", str(at_once), "--dist", "loadgroup"] if at_once > 1 else []
+    words = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", *side_by_side]
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files],
+        [sys.executable, "-m", "pytest", *words, *files],
         cwd=folder,
         env=environment,
         timeout=seconds,
@@ -86,7 +90,8 @@ def red_tests(
         return said
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         place = case.get("classname", "").replace(".", "/") + ".py"
-        node = f"{place}::{case.get('name', '').partition('[')[0]}"
+        function = case.get("name", "").partition("[")[0].partition("@")[0]  # xdist adds the group
+        node = f"{place}::{function}"
         if node not in said:
             continue
         if case.find("failure") is not None:
@@ -96,7 +101,9 @@ def red_tests(
     return said
 
 
-def survivors(mutant: Mutant, *, database_url: str = "", run_folder: str = "") -> list[str]:
+def survivors(
+    mutant: Mutant, *, database_url: str = "", run_folder: str = "", name: str = "main"
+) -> list[str]:
     """Take one guard away in a copy of the tree; return the named tests that did not turn red (none: it was killed).
 
     A mutant of a migration makes its own databases, the others may use those of `run_folder`.
@@ -107,12 +114,14 @@ def survivors(mutant: Mutant, *, database_url: str = "", run_folder: str = "") -
         changed = mutant.apply(ROOT)
     except Disarmed as problem:
         return [str(problem)]
-    with tempfile.TemporaryDirectory(prefix="booking-mutant-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="booking-mutant-") as made:
+        folder = Path(made)
         copy_to(folder)
         (folder / mutant.file).write_text(changed)
         try:
-            said = red_tests(folder, mutant.tests, database_url=database_url, run_folder=run_folder)
+            said = red_tests(
+                folder, mutant.tests, database_url=database_url, run_folder=run_folder, name=name
+            )
         except subprocess.TimeoutExpired:
             return [f"no answer within {ONE_RUN} s"]
     return [f"{test} is {state}" for test, state in said.items() if state != "red"]
