@@ -1,6 +1,6 @@
 """`python -m tests.storm`: run a storm, print it while it goes on, write its report; exit code 0 when nothing broke.
 
-STORM_SECONDS (500; SQLite 240), STORM_DATABASE (postgresql | sqlite), STORM_SEED (random), STORM_OPERATIONS (0: until the time is
+STORM_SECONDS (560; SQLite 240), STORM_DATABASE (postgresql | sqlite), STORM_SEED (random), STORM_OPERATIONS (0: until the time is
 over), STORM_RUSH (1000 clients), STORM_SABOTAGE=1 (take a guard away: it must fail).
 """
 
@@ -23,7 +23,7 @@ def main() -> int:
         raise SystemExit("STORM_DATABASE is postgresql or sqlite.")
     wanted = Wanted(
         kind=kind,
-        seconds=float(os.environ.get("STORM_SECONDS", "500" if kind == "postgresql" else "240")),
+        seconds=float(os.environ.get("STORM_SECONDS", "560" if kind == "postgresql" else "240")),
         operations=int(os.environ.get("STORM_OPERATIONS", "0")),
         seed=int(os.environ.get("STORM_SEED", "0")) or secrets.randbelow(900_000) + 100_000,
         rush=int(os.environ.get("STORM_RUSH", "1000")),

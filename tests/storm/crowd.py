@@ -15,7 +15,7 @@ from tests.storm.town import Browser, SlotOf, Town
 from tests.storm.waiting import Waiting
 from tests.storm.wire import Wire
 
-LANES = 24
+LANES = 64
 TRIES = 6
 MOST_VISITS = 2
 """So many visits a browser keeps; one with more begins by cancelling."""

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -64,7 +64,7 @@ class Observer:
         while not self.stop.wait(EVERY if not turn else max(0.0, EVERY - self.last)):
             began = time.perf_counter()
             try:
-                connection = connection or engine.connect()
+                connection = connection or self._connected(engine)
                 house = self.hospitals[turn % len(self.hospitals)]
                 for number, broken in connection.execute(self.query, {"hospital": house}):
                     if broken:
@@ -89,5 +89,14 @@ class Observer:
         if connection is not None:
             connection.close()
         engine.dispose()
+
+    @staticmethod
+    def _connected(engine: Engine) -> Connection:
+        """Connect; PostgreSQL has not counted the rows of a young town and would look at each for each."""
+        connection = engine.connect()
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET enable_nestloop = off")
+            connection.commit()
+        return connection
 
     last = 0.0

@@ -149,8 +149,8 @@ def build(
                 for day in range(days):
                     made = _session(at, today, day, places=1 + (which + day) % 4)
                     sessions.append(made)
-                    if which == 0 and day in (1, 2):
-                        hot += made.slots[:2]
+                    if which == 0 and day == 1:
+                        hot += made.slots[:1]
             few = [_scarce(factory.another_doctor(first, f"许候{which}"), today, days) for which in range(2)]
             scarce += [one for one, _session in few]
             sessions += [of for _scarce, of in few]

@@ -39,6 +39,10 @@ class Answer:
         return _RETRY.search(self.head) is not None
 
 
+KEPT_FOR = 50
+"""Requests until a connection is opened anew: when one web process is killed, all of its go to the other and would stay there."""
+
+
 class Wire(asyncio.Protocol):
     """One connection, one request at a time; opened when it is needed, and anew after the server closed it."""
 
@@ -47,10 +51,14 @@ class Wire(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.waiting: asyncio.Future[Answer] | None = None
         self.got = b""
+        self.asked = 0
 
     async def ask(self, request: bytes) -> Answer:
         """Send a request and return its answer. Raises Lost."""
         loop = asyncio.get_running_loop()
+        self.asked += 1
+        if self.asked % KEPT_FOR == 0:
+            self.close()
         if self.transport is None or self.transport.is_closing():
             try:
                 async with asyncio.timeout(self.seconds):
