@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Literal
 
 from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
@@ -37,23 +38,25 @@ def move(
     slot_id: uuid.UUID,
     *,
     actor: Actor,
+    by: Literal["patient", "hospital"] | None = None,
     reason: str = "",
     key: str | None = None,
 ) -> Appointment:
     """Give a booked visit a place in another slot of the same hospital: same id, version + 1, the old place is free.
 
     People may move until the deadline of the policy (and within the minutes to regret); staff until the visit is over.
-    The visit code stays. A repeat of the same move returns the same appointment. Raises SlotFull (`alternatives`),
-    SameTime, MoveTooLate, NotActive, AlreadyStarted, the refusals of `ensure_on_sale` and of the patient's limits,
-    NoSuchAppointment, NotAllowed, KeyReused.
+    `by` is at whose wish staff move (None: the hospital's), which is what people are told, with the reason when it is the
+    hospital's; anybody else moves at the patient's wish. The visit code stays. A repeat of the same move returns the same
+    appointment. Raises SlotFull (`alternatives`), SameTime, MoveTooLate, NotActive, AlreadyStarted, the refusals of
+    `ensure_on_sale` and of the patient's limits, NoSuchAppointment, NotAllowed, KeyReused.
     """
     ensure_may(actor, "move", hospital_id)
     try:
-        return _move(hospital_id, appointment_id, slot_id, actor, reason, key)
+        return _move(hospital_id, appointment_id, slot_id, actor, by, reason, key)
     except IntegrityError as problem:
         if broken_constraint(problem) != "uq_one_visit_code_per_day":
             raise
-        return _move(hospital_id, appointment_id, slot_id, actor, reason, key, fresh_code=True)
+        return _move(hospital_id, appointment_id, slot_id, actor, by, reason, key, fresh_code=True)
     except SlotFull as full:
         now = db_now(db.session())
         around, doctor_id = full.facts["starts_at"], full.facts["doctor_id"]
@@ -67,11 +70,12 @@ def _move(
     appointment_id: uuid.UUID,
     slot_id: uuid.UUID,
     actor: Actor,
+    by: str | None,
     reason: str,
     key: str | None,
     fresh_code: bool = False,
 ) -> Appointment:
-    body = {"appointment": appointment_id, "slot": slot_id, "reason": reason}
+    body = {"appointment": appointment_id, "slot": slot_id, "reason": reason} | ({"by": by} if by else {})
     with transaction() as session:
         row = own_appointment(session, hospital_id, appointment_id, actor)
         now = db_now(session)
@@ -124,13 +128,14 @@ def _move(
         values["coming_at"] = None  # that was said of the other time
         if fresh_code:
             values["visit_code"] = new_visit_code()
-        told = {"from": old}
+        whose = by or "hospital" if actor.is_staff else "patient"
+        told = {"from": old, "by": whose}
         change_status(
             session, row, "move", "booked", actor=actor, now=now, reason=reason, facts=told, **values
         )
         return_place(session, hospital_id, old_place, row.id)
-        by = {"by": "hospital" if actor.is_staff else "patient"}
-        tell(session, row, "moved", policy=policy, now=now, facts=told | by)
+        why = {"reason": reason} if whose == "hospital" and reason else {}
+        tell(session, row, "moved", policy=policy, now=now, facts=told | why)
     return row
 
 

@@ -93,7 +93,9 @@ def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
         form.slot.errors = [*form.slot.errors, _("请选择新的时间")]
         return _move_page(appointment_id, form), 422
     try:
-        move_appointment(hospital_id(), appointment_id, slot, actor=me(), reason=form.reason.data or "")
+        move_appointment(
+            hospital_id(), appointment_id, slot, actor=me(), by=form.by.data, reason=form.reason.data or ""
+        )
     except NoSuchAppointment:
         raise
     except Refusal as refusal:

@@ -451,8 +451,14 @@ class CancelForm(FlaskForm):
 
 
 class MoveForm(FlaskForm):
-    """The slot a patient is moved to."""
+    """The slot a patient is moved to, and at whose wish, which is what people are told."""
 
+    by = RadioField(
+        _l("谁要改约"),
+        choices=offered([("patient", _l("患者要求")), ("hospital", _l("医院原因"))]),
+        default="patient",
+        **_choice(_l("请选择是患者要求还是医院原因")),
+    )
     slot = StringField(_l("新的时间"), validators=[Needed(_l("请选择新的时间"))], filters=[narrow])
     reason = StringField(
         _l("改约原因"), validators=[Length(max=200, message=_l("改约原因最多 200 个字"))], filters=[plain]

@@ -296,7 +296,8 @@ def _facts(row: Appointment, event: AppointmentEvent) -> dict[str, Any] | None:
     if event.verb == "cancel":
         return {"by": row.cancelled_by}
     if event.verb == "move":
-        return event.facts | {"by": "hospital" if event.actor_kind in ROLES else "patient"}
+        told = {"by": "hospital" if event.actor_kind in ROLES else "patient"} | event.facts
+        return told | ({"reason": event.reason} if told["by"] == "hospital" and event.reason else {})
     return None
 
 

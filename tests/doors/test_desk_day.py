@@ -6,10 +6,14 @@ import re
 from datetime import date, time, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from booking.appointments.models import Appointment
 from booking.appointments.rules import new_visit_code
 from booking.clock import utc
+from booking.db import db
+from booking.notices.service import send_due
+from booking.outbox import Message
 from tests import factory
 from tests.doors.desk_people import HOSTILE, row_counts, seat, stored, text_of
 
@@ -259,6 +263,25 @@ def test_moving_offers_the_doctor_then_the_department_and_keeps_the_code(at, the
     row = stored(Appointment, at.id, visit.id)
     assert (row.slot_id, row.status, row.visit_code, row.version) == (slot.id, "booked", CODE, 2)
     assert "已改约，正在通知患者" in text_of(desk.get(answer.headers["Location"]))
+
+
+@pytest.mark.parametrize("by", ["patient", "hospital"])
+def test_the_desk_says_at_whose_wish_it_moves(at, there, visit, desk, by):
+    path, slot = f"/staff/appointment/{visit.id}/move", there.slots[3].id.hex
+    page = desk.get(path)
+    assert "谁要改约" in text_of(page)
+    answer = desk.post(path, {"slot": slot, "by": "nobody"}, page=path)
+    assert answer.status_code == 422 and "请选择是患者要求还是医院原因" in text_of(answer)
+    assert stored(Appointment, at.id, visit.id).version == 1
+    answer = desk.post(path, {"slot": slot, "by": by, "reason": "上午要开会"}, page=path)
+    assert answer.status_code == 303
+    db.session.remove()  # what was read above is older than the letters
+    send_due()
+    db.session.remove()
+    told = db.session.scalars(select(Message).where(Message.kind == "moved")).all()
+    assert told and {one.facts["by"] for one in told} == {by}
+    (body,) = {one.body for one in told if one.channel == "app"}
+    assert ("上午要开会" in body) == (by == "hospital"), "why somebody asked for another time is for the desk"
 
 
 def test_who_has_arrived_is_not_offered_another_time(at, visit, desk):

@@ -119,6 +119,20 @@ def test_a_move_that_lost_its_letters_tells_the_old_time_too():
     assert {one.facts["from"]["starts_local"] for one in letters(kind="moved")} == {"08:30"}
 
 
+@pytest.mark.parametrize("by", ["patient", "hospital"])
+def test_a_move_that_lost_its_letters_is_told_as_at_the_wish_it_was_made(by):
+    at, opened, _who, row = a_visit()
+    move(at.id, row.id, opened.slots[1].id, actor=staff(at), by=by, reason="外出会诊")
+    facts = [one.facts for one in letters(kind="moved")]
+    gone = lose(Message.kind == "moved")
+    reconcile()
+    assert repaired() == gone
+    assert [one.facts for one in letters(kind="moved")] == facts
+    assert {(one["by"], one.get("reason")) for one in facts} == {
+        (by, "外出会诊" if by == "hospital" else None)
+    }
+
+
 def test_reminders_that_are_over_and_visits_that_were_are_nobodys_debt(now):
     at, opened, _who, row = a_visit()
     lose(Message.id.is_not(None))
