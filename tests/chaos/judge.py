@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +111,15 @@ class Evidence:
 
 
 def gather(app: Flask, folder: Path, steps: list[tuple[float, float]], ended: float) -> Evidence:
-    """Read rows, ledgers and what the load wrote down."""
+    """Read rows, ledgers and what the load wrote down.
+
+    What a far end has told is read before the rows, what it has taken after them: each may still grow.
+    """
+    told = defaultdict(set)
+    for line in _ledgers(folder):
+        found = from_reference(line["reference"])
+        if found is not None and line["did"] != "accepted":
+            told[found[1]].add(line["said"])
     with app.app_context():
         session = db.session()
         message, appointment, event = core(Message), core(Appointment), core(AppointmentEvent)
@@ -126,20 +134,25 @@ def gather(app: Flask, folder: Path, steps: list[tuple[float, float]], ended: fl
             claims[_uuid(row.message_id)].append((row.fence, _instant(row.at)))
         now = db_now(session)
         db.session.remove()
-    accepted, told, strangers = defaultdict(list), defaultdict(set), []
-    for name in ("gateway", "alibaba", "mail"):
-        for line in read(folder / f"{name}.jsonl"):
-            found = from_reference(line["reference"])
-            if found is None or found[1] not in messages:
-                strangers.append(line | {"by": name})
-            elif line["did"] == "accepted":
-                accepted[found[1]].append(line | {"by": name})
-            else:
-                told[found[1]].add(line["said"])
+    accepted, strangers = defaultdict(list), []
+    for line in _ledgers(folder):
+        found = from_reference(line["reference"])
+        if found is None or found[1] not in messages:
+            strangers.append(line)
+        elif line["did"] == "accepted":
+            accepted[found[1]].append(line)
+    told = {letter: said for letter, said in told.items() if letter in messages}
     ops = [line for lane in sorted(folder.glob("load-*.jsonl")) for line in read(lane)]
     return Evidence(
         messages, appointments, stops, claims, accepted, strangers, told, ops, Wall(steps), now, ended
     )
+
+
+def _ledgers(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield each line of the far ends' ledgers with who wrote it."""
+    for name in ("gateway", "alibaba", "mail"):
+        for line in read(folder / f"{name}.jsonl"):
+            yield line | {"by": name}
 
 
 def decide(seen: Evidence, town: Town) -> Verdict:
