@@ -23,6 +23,7 @@ REPLAYS = "tests/verbs/test_replays.py::"
 SCHEDULE = "tests/verbs/test_schedule.py::"
 RACES = "tests/races/test_races.py::"
 REMOVED = "tests/faults/test_guards_removed.py::"
+CHANGES = "tests/faults/test_changes_killed.py::"
 
 CODE = (
     Mutant(
@@ -338,7 +339,7 @@ CODE = (
         ),
         (
             AFTER + "test_a_move_keeps_id_and_code_and_swaps_the_places",
-            RACES + "test_cancel_move_and_rebook_on_one_slot_never_break_the_agreement",
+            CHANGES + "test_a_change_that_died_is_whole_or_did_not_happen_and_its_key_says_which",
         ),
     ),
     Mutant(
