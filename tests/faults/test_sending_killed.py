@@ -189,7 +189,7 @@ def test_workers_send_and_do_their_jobs_with_no_broker_and_no_beat(app, within, 
     db.session.remove()
     log, nowhere = tmp_path / "celery.log", f"redis://127.0.0.1:{servers.free_port()}/0"
     with celery(app, nowhere, "worker", log), celery(app, nowhere, "worker", log):
-        wait_until(lambda: states() == {"accepted": 1}, 90)
+        wait_until(lambda: states() == {"accepted": 1}, 60)
         post_code("+8613800130772")
         wait_until(lambda: states() == {"accepted": 2}, 15)
         wait_until(lambda: jobs_run() >= {"advance_sessions", "mark_no_shows", "remove_old"}, 30)

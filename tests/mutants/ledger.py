@@ -34,7 +34,7 @@ LEDGER = (
         "a row that another worker has locked is passed over, one with a live lease is not due",
         "N7, N14",
         CLAIMS,
-        (("next_at=case((taken, until), else_=now)", "next_at=now"),),
+        (("next_at=case((taken, _UNTIL), else_=_NOW)", "next_at=_NOW"),),
         (OUTBOX + "test_a_claimed_letter_belongs_to_one_worker_until_its_lease_ends",),
     ),
     Mutant(
@@ -60,7 +60,7 @@ LEDGER = (
         CLAIMS,
         (
             (
-                '(_MESSAGE.c.expires_at < now).label("late")',
+                '(_MESSAGE.c.expires_at < _NOW).label("late")',
                 '(_MESSAGE.c.expires_at < _MESSAGE.c.due_at).label("late")',
             ),
         ),
