@@ -7,6 +7,7 @@ statement less is time for the bookings beside it.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -126,16 +127,25 @@ def claim_due(
     waits while an older version about the same visit is being sent over the same channel, and while `waits` (SQL too)
     is true of it. A letter whose worker died is claimable again when its lease ends; as nobody knows how far that worker
     came, its try counts as ambiguous.
-    Useless ones end as `expired`. `newest_first` looks at those that have become due last, so that what somebody waits
-    for does not stand behind a long row of reminders. An empty list means: nothing is left to do here now.
+    Useless ones end as `expired`, and others are looked at in their place until a quarter of `limit` is claimed.
+    `newest_first` looks at those that have become due last, so that what somebody waits for does not stand behind a long
+    row of reminders. An empty list means: nothing is left to do here now.
     """
+    claimed: list[Claimed] = []
     while True:
+        asked = limit - len(claimed)
         with transaction() as session:
-            looked_at, claimed = _claim_batch(
-                session, hospital_id, channel, worker, limit, wanted, waits, newest_first
+            looked_at, taken = _claim_batch(
+                session, hospital_id, channel, worker, asked, wanted, waits, newest_first
             )
-        if claimed or not looked_at:
-            return claimed
+        claimed += taken
+        if looked_at < asked or is_good_part(claimed, limit):
+            return sorted(claimed, key=attrgetter("due_at", "version"))
+
+
+def is_good_part(claimed: Sequence[Claimed], limit: int) -> bool:
+    """Whether more may stand where so many were claimed: `claim_due` returns fewer only when it has seen all."""
+    return 4 * len(claimed) >= limit
 
 
 def _claim_batch(

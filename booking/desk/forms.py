@@ -456,7 +456,6 @@ class MoveForm(FlaskForm):
     by = RadioField(
         _l("谁要改约"),
         choices=offered([("patient", _l("患者要求")), ("hospital", _l("医院原因"))]),
-        default="patient",
         **_choice(_l("请选择是患者要求还是医院原因")),
     )
     slot = StringField(_l("新的时间"), validators=[Needed(_l("请选择新的时间"))], filters=[narrow])

@@ -296,8 +296,10 @@ def _facts(row: Appointment, event: AppointmentEvent) -> dict[str, Any] | None:
     if event.verb == "cancel":
         return {"by": row.cancelled_by}
     if event.verb == "move":
-        told = {"by": "hospital" if event.actor_kind in ROLES else "patient"} | event.facts
-        return told | ({"reason": event.reason} if told["by"] == "hospital" and event.reason else {})
+        if "by" not in event.facts:  # moved by an earlier release, which told nobody the reason
+            return event.facts | {"by": "hospital" if event.actor_kind in ROLES else "patient"}
+        why = {"reason": event.reason} if event.facts["by"] == "hospital" and event.reason else {}
+        return event.facts | why
     return None
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
 from booking.appointments.reminders import OPTIONAL
-from booking.claims import BATCH, Claimed, claim_due, due_channels, end_useless
+from booking.claims import BATCH, Claimed, claim_due, due_channels, end_useless, is_good_part
 from booking.clock import db_now
 from booking.db import db, transaction
 from booking.notices import pace
@@ -83,6 +83,7 @@ class Run:
 def send_due(worker_name: str = "", limit: int = BATCH, channels: Iterable[str] = ()) -> int:
     """Send what is due, over every hospital and channel, until nothing is left or 20 s are over; return how many.
 
+    Where letters come one by one it waits up to a second for more of them; a code that comes meanwhile leaves with them.
     `limit` caps how many letters are claimed at once; `channels` names those to look at (default: all). Any number of
     workers may run this at the same time; a repeat sends nothing twice. One letter's trouble stays its own: it ends as
     failed, or waits for its next try.
@@ -105,10 +106,13 @@ def send_due(worker_name: str = "", limit: int = BATCH, channels: Iterable[str] 
             due = [one for one in tried if one in run.more]
             since, whole = monotonic() - looked, False
             if not due or since > LOOK_AGAIN:
-                whole, rest = True, tried and not due
-                due = _due(only)
-                if due and rest:
-                    time.sleep(max(0.0, LOOK_AGAIN - since))
+                thin = bool(tried) and not due
+                whole, due = True, _due(only)
+                if due and thin:
+                    if monotonic() >= run.ends_at:
+                        break
+                    _rest(run, since)
+                    due = _due(only)
                 looked = monotonic()
         return run.sent
 
@@ -151,6 +155,12 @@ def _due(only: frozenset[str]) -> list[tuple[int, str]]:
     return sorted(wanted, key=lambda one: order.get(one[1], len(order)))
 
 
+def _rest(run: Run, since: float) -> None:
+    """Let letters gather for a moment, `since` seconds after the last look; not beyond the run's time."""
+    pause = pace.RATE_PAUSE if run.slowed else LOOK_AGAIN - since
+    time.sleep(max(0.0, min(pause, run.ends_at - monotonic())))
+
+
 def _attempt(run: Run, hospital_id: int, channel: str) -> bool:
     """Send one batch; what goes wrong with it stops no other hospital's and no other channel's."""
     try:
@@ -185,7 +195,7 @@ def _send_batch(run: Run, hospital_id: int, channel: str) -> bool:
     db.session.remove()
     if not claimed:
         return False
-    if 4 * len(claimed) >= limit:  # the rest of a full batch may have been superseded
+    if is_good_part(claimed, limit):
         run.more.add((hospital_id, channel))
     with Heart(claimed, began) as heart:
         try:

@@ -258,7 +258,7 @@ def test_moving_offers_the_doctor_then_the_department_and_keeps_the_code(at, the
     page = text_of(desk.get(path))
     assert page.index("同一位医生") < page.index("同科室的医生") and "陆明溪" in page
     slot = there.slots[3]
-    answer = desk.post(path, {"slot": slot.id.hex, "reason": "患者要求"})
+    answer = desk.post(path, {"slot": slot.id.hex, "by": "patient", "reason": "患者要求"})
     assert answer.status_code == 303
     row = stored(Appointment, at.id, visit.id)
     assert (row.slot_id, row.status, row.visit_code, row.version) == (slot.id, "booked", CODE, 2)
@@ -270,8 +270,9 @@ def test_the_desk_says_at_whose_wish_it_moves(at, there, visit, desk, by):
     path, slot = f"/staff/appointment/{visit.id}/move", there.slots[3].id.hex
     page = desk.get(path)
     assert "谁要改约" in text_of(page)
-    answer = desk.post(path, {"slot": slot, "by": "nobody"}, page=path)
-    assert answer.status_code == 422 and "请选择是患者要求还是医院原因" in text_of(answer)
+    for nobody in ({"by": "nobody"}, {}):
+        answer = desk.post(path, {"slot": slot} | nobody, page=path)
+        assert answer.status_code == 422 and "请选择是患者要求还是医院原因" in text_of(answer)
     assert stored(Appointment, at.id, visit.id).version == 1
     answer = desk.post(path, {"slot": slot, "by": by, "reason": "上午要开会"}, page=path)
     assert answer.status_code == 303
@@ -295,7 +296,7 @@ def test_who_has_arrived_is_not_offered_another_time(at, visit, desk):
 @pytest.mark.parametrize("slot", ["", "x", "0" * 32, "\x00", "9" * 5000])
 def test_a_time_that_is_none_moves_nobody(at, visit, desk, slot):
     before = row_counts()
-    answer = desk.post(f"/staff/appointment/{visit.id}/move", {"slot": slot})
+    answer = desk.post(f"/staff/appointment/{visit.id}/move", {"slot": slot, "by": "patient"})
     assert answer.status_code in (404, 409, 410, 422)
     assert row_counts() == before
     assert stored(Appointment, at.id, visit.id).version == 1
@@ -304,7 +305,7 @@ def test_a_time_that_is_none_moves_nobody(at, visit, desk, slot):
 def test_a_full_time_is_refused_with_the_page_as_it_is_now(at, visit, desk):
     full = factory.open_session(at, DAY + timedelta(days=1), places=1)
     factory.booked(at, full, factory.person("周小满"), visit_code=OTHER_CODE)
-    answer = desk.post(f"/staff/appointment/{visit.id}/move", {"slot": full.slots[0].id.hex})
+    answer = desk.post(f"/staff/appointment/{visit.id}/move", {"slot": full.slots[0].id.hex, "by": "patient"})
     assert answer.status_code == 409 and "刚被约走了" in text_of(answer)
 
 

@@ -77,12 +77,14 @@ def test_a_chaos_over_letters_marked_before_they_are_sent_fails(kind, tmp_path):
     assert "no far end has it" in page, page
 
 
-@pytest.mark.parametrize(("ambiguous", "taken", "lost"), [(2, 2, 0), (2, 0, 1), (0, 1, 1)])
+@pytest.mark.parametrize(
+    ("ambiguous", "taken", "lost"), [(2, 2, 0), (2, 1, 0), (2, 0, 1), (0, 1, 1), (1, 1, 1), (2, 3, 1)]
+)
 def test_a_letter_that_was_given_up_is_lost_unless_an_unknown_try_has_arrived(ambiguous, taken, lost):
     now = datetime.now(UTC)
     letter = SimpleNamespace(
         id=uuid.uuid4(), appointment_id=None, status="failed", channel="email", kind="confirmed", version=1,
-        attempts=2, ambiguous=ambiguous, last_error="no answer", due_at=now, created_at=now, merged_into=None,
+        attempts=2, ambiguous=ambiguous, last_error="no answer; it may have arrived, given up", due_at=now, created_at=now, merged_into=None,
     )  # fmt: skip
     accepted = {letter.id: [{"at": now.timestamp()}] * taken} if taken else {}
     wall = judge.Wall([(0.0, 0.0)])

@@ -51,7 +51,10 @@ def written(kind, channel, language="zh"):
     with transaction() as session:
         session.execute(update(Account).values(language=language))
     db.session.expunge_all()
-    rows = db.session.scalars(select(Message).where(Message.kind == kind, Message.channel == channel)).all()
+    asked = (
+        select(Message).where(Message.kind == kind, Message.channel == channel).order_by(Message.created_at)
+    )
+    rows = db.session.scalars(asked).all()
     texts = [whole(draw_letter(row, factory.now())[1]) for row in rows]
     texts = [re.sub(r"\b[0-9a-f]{64}\b", "ab12…", text) for text in texts]
     texts = [re.sub(r"\b[0-9a-f]{16}\b", "0f0f0f0f0f0f0f0f", text) for text in texts]

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import event, text
@@ -444,3 +445,90 @@ def test_a_phone_gets_no_sixth_code_within_ten_minutes(within, gateway):
             )
     assert states() == {"accepted": 5, "suppressed": 1}
     assert {one.to_hash for one in letters(status="accepted")} == {blind_index("phone", "+8613800130777")}
+
+
+# --- letters that come one by one ------------------------------------------------------------------------------------
+
+
+def resting(monkeypatch, meanwhile=lambda: None):
+    """Do `meanwhile` instead of each rest of a run; return for each whether it held a connection."""
+    rests = []
+
+    def rest(_run, _since):
+        rests.append(db.session().in_transaction())
+        meanwhile()
+
+    monkeypatch.setattr(service, "_rest", rest)
+    return rests
+
+
+def one_more(monkeypatch, row):
+    """Have a letter about `row` come while the first batch is out."""
+    attempt = service._attempt
+
+    def busy(run, *due):
+        done = attempt(run, *due)
+        if not letters(appointment_id=row.id):
+            post(row, channels=("sms",))
+        return done
+
+    monkeypatch.setattr(service, "_attempt", busy)
+
+
+def test_a_run_rests_where_letters_come_one_by_one_and_takes_what_came_meanwhile(
+    within, gateway, monkeypatch
+):
+    first, second = booked(2)
+    post(first, channels=("sms",))
+    one_more(monkeypatch, second)
+    rests = resting(monkeypatch, lambda: post_code("+8613800130771"))
+    assert send_due() == 3
+    assert rests == [False], "once, and with no connection held"
+    assert states() == {"accepted": 3}
+
+
+def test_a_run_does_not_rest_where_more_may_stand(within, gateway, monkeypatch):
+    for row in booked(6):
+        post(row, channels=("sms",))
+    rests = resting(monkeypatch)
+    assert send_due(limit=2) == 6
+    assert rests == []
+
+
+def test_a_run_whose_time_is_up_leaves_the_rest_to_the_next(within, gateway, monkeypatch):
+    monkeypatch.setattr(service, "BUDGET_SECONDS", 0)
+    first, second = booked(2)
+    post(first, channels=("sms",))
+    one_more(monkeypatch, second)
+    rests = resting(monkeypatch)
+    assert send_due() == 1
+    assert rests == [] and states() == {"accepted": 1, "waiting": 1}
+
+
+@pytest.mark.parametrize(
+    ("left", "since", "slowed", "most"),
+    [
+        (20, 0.2, False, 0.8),
+        (20, 5, False, 0),
+        (0.1, 0, False, 0.1),
+        (-1, 0, False, 0),
+        (20, 0, True, pace.RATE_PAUSE),
+    ],
+)
+def test_a_rest_ends_a_second_after_the_last_look_and_with_the_time_of_the_run(
+    monkeypatch, left, since, slowed, most
+):
+    slept = []
+    monkeypatch.setattr(service, "time", SimpleNamespace(sleep=slept.append))
+    run = service.Run("one", 100, {}, ends_at=time.monotonic() + left, slowed=slowed)
+    service._rest(run, since)
+    assert slept == [pytest.approx(most, abs=0.05)]
+
+
+def test_useless_letters_make_no_thin_batch(within):
+    *gone, good, better, best = booked(10)
+    for row in (*gone, good, better, best):
+        post(row, channels=("sms",))
+    for row in gone:
+        change(row, status="cancelled")
+    assert len(take(best, limit=8)) == 3

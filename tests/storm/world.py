@@ -76,6 +76,7 @@ class World:
                 ("autovacuum_naptime", "5s"),  # it grows in minutes as a hospital does in weeks
             ):
                 admin.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+            admin.execute("SELECT pg_reload_conf()")
             on = admin.execute("SHOW fsync").fetchone(), admin.execute("SHOW synchronous_commit").fetchone()
             assert on == (("on",), ("on",)), "a storm over a database that may lose commits proves nothing"
         self.url = servers.database_of(self.postgresql.get_uri(), "storm")

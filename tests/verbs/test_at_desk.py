@@ -83,7 +83,8 @@ def place_of(row):
 
 
 def trail(action):
-    return db.session.scalars(select(AuditEvent).where(AuditEvent.action == action)).all()
+    asked = select(AuditEvent).where(AuditEvent.action == action).order_by(AuditEvent.at)
+    return db.session.scalars(asked).all()
 
 
 # --- booking ---------------------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ def entries(draw, *statuses):
 
 def letters(kind, channel="app"):
     db.session.rollback()
-    return list(db.session.scalars(select(Message).where(Message.kind == kind, Message.channel == channel)))
+    asked = select(Message).where(Message.kind == kind, Message.channel == channel)
+    return list(db.session.scalars(asked.order_by(Message.created_at)))
 
 
 # --- setting it up ---------------------------------------------------------------------------------------------------

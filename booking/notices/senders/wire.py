@@ -55,16 +55,20 @@ class Answer:
 
 def client(settings: Mapping[str, Any], open_until: ExitStack, **more: Any) -> httpx.Client:
     """Return a client that keeps its connections until `open_until` closes and follows nobody elsewhere."""
+    trusted = _trusted(more.get("trust_env", True))
     made = httpx.Client(
-        timeout=settings["SEND_TIMEOUT_SECONDS"], follow_redirects=False, verify=_trusted(), **more
+        timeout=settings["SEND_TIMEOUT_SECONDS"], follow_redirects=False, verify=trusted, **more
     )
     return open_until.enter_context(made)
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
-    """The authorities we trust, read once per process: reading them takes 20 ms, longer than sending a few letters."""
-    return httpx.create_ssl_context()
+def _trusted(trust_env: bool) -> ssl.SSLContext:
+    """The authorities we trust, read once per process: reading them takes 20 ms, longer than sending a few letters.
+
+    With `trust_env` those that `SSL_CERT_FILE` or `SSL_CERT_DIR` name, in place of the usual ones.
+    """
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 def post(
