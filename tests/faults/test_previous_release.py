@@ -40,7 +40,8 @@ def previous_tree(tmp_path):
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
     folder = tmp_path / "previous"
     with tarfile.open(fileobj=io.BytesIO(packed)) as tree:
-        tree.extractall(folder, filter="data")
+        careful = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11 has it since .4
+        tree.extractall(folder, **careful)
     return folder
 
 
