@@ -191,6 +191,8 @@ def _letters(a: AppointmentView, at: House) -> list[dict[str, Any]]:
     for one in messages_about(hospital_id(), [a.id])[a.id]:
         to = {"patient": _("就诊人"), "hospital": _("医院")}.get(one.recipient, _("预约人"))
         what = _("%(kind)s·%(channel)s·%(to)s", kind=one.kind_label, channel=one.channel_label, to=to)
+        if one.merged:
+            what = _("%(what)s（和当天的其他预约写在同一条里）", what=what)
         found.append({"text": what, "when": at.moment(one.at), **labels.letter(one)})
     return found
 

@@ -43,7 +43,8 @@ class InAppLetter:
 class LetterState:
     """What the ledger says about one letter: kind, channel and state, with words for pages. Instants are UTC.
 
-    `at` is when it was sent, or when it is due. `tone` is ok, warn, stop or off.
+    `at` is when it was sent, or when it is due. `tone` is ok, warn, stop or off. `merged`: another letter of the day told
+    this one too, and the state is that letter's.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class LetterState:
     due_at: datetime
     error: str
     provider: str = ""
+    merged: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,20 +187,33 @@ def unread_of(account_id: int) -> int:
 def messages_about(
     hospital_id: int, appointment_ids: Iterable[uuid.UUID]
 ) -> dict[uuid.UUID, list[LetterState]]:
-    """Return for each appointment its letters in the order they were or will be due, without the superseded. One query."""
+    """Return for each appointment its letters in the order they were or will be due. One query.
+
+    Superseded ones are left out: a change ended them. One that another letter of the day told too is there, as told.
+    """
     about: dict[uuid.UUID, list[LetterState]] = {one: [] for one in appointment_ids}
-    rows = db.session.scalars(
-        select(Message)
+    carrier = aliased(Message)
+    rows = db.session.execute(
+        select(Message, carrier)
+        .outerjoin(
+            carrier,
+            and_(
+                carrier.hospital_id == Message.hospital_id,
+                carrier.id == Message.merged_into,
+                carrier.status.in_(("accepted", "delivered")),
+                Message.status == "superseded",
+            ),
+        )
         .where(
             Message.hospital_id == hospital_id,
             Message.appointment_id.in_(list(about)),
-            Message.status != "superseded",
+            or_(Message.status != "superseded", carrier.id.is_not(None)),
         )
         .order_by(Message.due_at, Message.id)
     )
-    for row in rows:
+    for row, told_by in rows:
         if row.appointment_id:
-            about[row.appointment_id].append(_state(row))
+            about[row.appointment_id].append(_state(told_by, due_at=row.due_at) if told_by else _state(row))
     return about
 
 
@@ -231,7 +246,8 @@ def sent_beside(letters: Iterable[InAppLetter]) -> dict[uuid.UUID, list[LetterSt
     return found
 
 
-def _state(row: Message) -> LetterState:
+def _state(row: Message, *, due_at: datetime | None = None) -> LetterState:
+    """The state of a letter; with `due_at`, of one that was due then and that this one told too."""
     return LetterState(
         kind=row.kind,
         kind_label=kind_label(row.kind),
@@ -242,9 +258,10 @@ def _state(row: Message) -> LetterState:
         status_label=status_label(row.status)[0],
         tone=status_label(row.status)[1],
         at=row.sent_at or row.due_at,
-        due_at=row.due_at,
+        due_at=due_at or row.due_at,
         error=row.last_error,
         provider=row.provider,
+        merged=due_at is not None,
     )
 
 

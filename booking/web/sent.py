@@ -21,7 +21,8 @@ def sent(view: AppointmentView, now: datetime) -> list[dict[str, Any]]:
     """Return what was or will be told about a visit, in order; each with its ways and what became of each, addresses masked.
 
     Letters of one kind and time stand together, and their state once when it is the same everywhere. Superseded letters
-    are left out: a change ended them, and its own letters stand here. So is the hospital's own copy.
+    are left out: a change ended them, and its own letters stand here. So is the hospital's own copy. A reminder that was
+    told in another visit's says so, with what became of that one.
     """
     today = clock.local(now, view.zone).date()
     told: dict[tuple[str, datetime], dict[str, Any]] = {}
@@ -41,7 +42,8 @@ def sent(view: AppointmentView, now: datetime) -> list[dict[str, Any]]:
                 "tone": "",
             },
         )
-        how = " ".join(word for word in (one.channel_label, _whose(one, view)) if word)
+        beside = _("和当天的其他预约写在同一条里") if one.merged else ""
+        how = " ".join(word for word in (one.channel_label, _whose(one, view), beside) if word)
         about["ways"].append({"how": how, "state": "" if planned else state, "tone": tone})
     for about in told.values():
         states = {(way["state"], way["tone"]) for way in about["ways"]}

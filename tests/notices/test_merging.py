@@ -14,11 +14,15 @@ from booking.claims import claim_due
 from booking.db import db, new_id, transaction
 from booking.directory.models import Campus, Practice
 from booking.notices.merging import WAITS
+from booking.notices.queries import messages_about
 from booking.notices.service import send_due
 from booking.notices.writing import WANTED, Written, write
 from booking.outbox import Message
 from booking.people.models import Account
+from booking.refs import ref
 from tests import factory, far_ends
+from tests.doors.desk_people import seat, text_of
+from tests.doors.test_no_shows import Patient
 from tests.faults.test_sending_killed import child
 from tests.notices.posting import change, letters, only, post, states
 
@@ -52,6 +56,11 @@ def day_of(clinic, who, visits: int = 2, *, on=None, kind: str = "reminder_day",
     return rows
 
 
+def as_it_stands(letter: Message, **columns) -> None:
+    with transaction() as session:
+        session.execute(update(Message).where(Message.id == letter.id).values(**columns))
+
+
 def said(gateway) -> list[str]:
     return [call["text"] for call in gateway.calls]
 
@@ -66,6 +75,33 @@ def test_two_visits_of_a_day_are_one_message_that_names_both(clinic, gateway):
     carrier, taken = only(appointment_id=first.id), only(appointment_id=second.id)
     assert (carrier.status, taken.status, taken.merged_into) == ("accepted", "superseded", carrier.id)
     assert send_due() == 0
+
+
+def test_both_visits_show_the_reminder_that_told_them_both(app, clinic, gateway):
+    who = factory.person()
+    first, second = day_of(clinic, who)
+    send_due()
+    visitor, desk = Patient(app, who), seat(app, clinic, "desk")
+    for row, beside in ((first, False), (second, True)):
+        for page in (
+            visitor.get(f"/me/appointments/{ref(row)}"),
+            desk.get(f"/staff/appointment/{row.id}"),
+        ):
+            shown = text_of(page)
+            assert page.status_code == 200 and "就诊提醒（前一天）" in shown
+            assert ("和当天的其他预约写在同一条里" in shown) is beside
+
+
+def test_a_reminder_whose_carrier_never_left_is_not_shown_as_told(clinic, gateway):
+    """The visit was cancelled after its reminder was taken along: nobody was told, and nothing says so."""
+    first, second = day_of(clinic, factory.person())
+    carrier = only(appointment_id=first.id)
+    as_it_stands(only(appointment_id=second.id), status="superseded", merged_into=carrier.id)
+    assert messages_about(clinic.id, [second.id]) == {second.id: []}
+    as_it_stands(carrier, status="delivered", sent_at=factory.now(), lease_until=None)
+    db.session.remove()
+    (told,) = messages_about(clinic.id, [second.id])[second.id]
+    assert (told.status, told.merged) == ("delivered", True)
 
 
 def test_each_recipient_gets_one_of_their_own(clinic, gateway):
