@@ -22,11 +22,16 @@ from booking.notices.delivery_list import DEEPEST, Line, letters_of_day
 from booking.notices.queries import channel_label, kind_label
 from booking.notices.resend import resend as resend_letter
 from booking.notices.why import why
+from booking.outbox import PLATFORM
 
 blueprint = Blueprint("delivery", __name__)
 
 PAGE = 50
 LATE = timedelta(seconds=60)
+CODES_LATE = timedelta(seconds=20)
+"""Somebody is looking at a page and waits for a code."""
+CODES_FAILED = 3
+"""Fewer failures than this are people who mistyped their number."""
 KINDS = (
     "confirmed",
     "reminder_day",
@@ -149,6 +154,7 @@ def _alerts(at: House) -> list[dict[str, Any]]:
         waited = wording.duration((at.now - behind.oldest).total_seconds())
         said = _("积压 %(n)s 条，最久的一条已经等了 %(time)s。", n=behind.due, time=waited)
         found.append({"text": said, "tone": "few", "url": ""})
+    found += _about_codes(at)
     waiting = calls_open(hospital_id())
     if waiting:
         found.append(
@@ -159,6 +165,25 @@ def _alerts(at: House) -> list[dict[str, Any]]:
                 "link": _("打开电话名单"),
             }
         )
+    return found
+
+
+def _about_codes(at: House) -> list[dict[str, Any]]:
+    """One-time codes belong to no hospital; without them nobody signs in to any, so each one's desk reads of it."""
+    found = []
+    alarm = figures.alarm(PLATFORM, at.now)
+    if alarm.rings and alarm.failed >= CODES_FAILED:
+        said = _(
+            "验证码近 15 分钟失败 %(failed)s 条（共 %(tried)s 条），患者可能登录不了。有人打电话来，可以在这里代约。",
+            failed=alarm.failed,
+            tried=alarm.tried,
+        )
+        found.append({"text": said, "tone": "stop", "url": ""})
+    behind = figures.backlog(PLATFORM, at.now)
+    if behind.oldest is not None and at.now - behind.oldest > CODES_LATE:
+        waited = wording.duration((at.now - behind.oldest).total_seconds())
+        said = _("验证码积压 %(n)s 条，最久的一条已经等了 %(time)s。", n=behind.due, time=waited)
+        found.append({"text": said, "tone": "stop", "url": ""})
     return found
 
 

@@ -21,6 +21,7 @@ from booking.staff.rules import Actor
 from tests import factory
 from tests.doors.desk_people import HOSTILE, row_counts, seat, stored, text_of
 from tests.doors.test_no_shows import Patient
+from tests.notices.posting import post_code
 from tests.verbs.test_reserve import as_account, book
 
 pytestmark = pytest.mark.usefixtures("within")
@@ -110,6 +111,29 @@ def test_what_is_wrong_now_is_said(at, desk):
     shown = text_of(desk.get("/staff/delivery"))
     assert "「gateway」暂停到" in shown and "对方服务出错" in shown
     assert "积压 2 条，最久的一条已经等了 6 分钟" in shown
+
+
+def test_codes_that_do_not_arrive_are_said_at_every_hospital(at, desk, now):
+    for number in range(4):
+        post_code(f"+861380013070{number}")
+    now.shift(seconds=21)
+    assert "验证码积压 4 条，最久的一条已经等了" in text_of(desk.get("/staff/delivery"))
+
+    def fail(most: int) -> None:
+        with transaction() as session:
+            some = session.scalars(select(Message.id).where(Message.kind == "code").limit(most)).all()
+            session.execute(
+                update(Message)
+                .where(Message.id.in_(some))
+                .values(status="failed", next_at=factory.now(), last_error="gateway answered 500")
+            )
+
+    fail(2)
+    assert "可能登录不了" not in text_of(desk.get("/staff/delivery")), "two may have mistyped their numbers"
+    fail(4)
+    shown = text_of(desk.get("/staff/delivery"))
+    assert "验证码近 15 分钟失败 4 条（共 4 条），患者可能登录不了" in shown and "验证码积压" not in shown
+    assert "近 15 分钟失败 4 条，占" not in shown, "they are no letters of this hospital"
 
 
 def test_filters_and_pages_take_anything(at, desk):
