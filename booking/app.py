@@ -108,6 +108,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     clock.allow_moving(app.config["DEMO"])
     failpoints.arm(app.config["FAILPOINTS"])
     outbox.offer(optional_channels(app.config))
+    outbox.expect_receipts(app.config["RECEIPTS_FROM"])
     db.init_app(app)
     migrate.init_app(app, db)
     csrf.init_app(app)

@@ -188,6 +188,7 @@ _INSERT = insert(core(Message))
 _REFERENCE = re.compile(r"(0|[1-9][0-9]{0,17})-([0-9a-f]{32})")
 _wake: list[Callable[[], None]] = []
 _offered = {"app", "sms", "email"}
+_receipts: list[str] = []
 
 
 def offer(channels: Iterable[str]) -> None:
@@ -199,6 +200,16 @@ def offer(channels: Iterable[str]) -> None:
 def offers(channel: str) -> bool:
     """Whether letters are put for this channel."""
     return channel in _offered
+
+
+def expect_receipts(providers: Iterable[str]) -> None:
+    """Set the providers that give receipts: what they accepted has not arrived before they say so."""
+    _receipts[:] = providers
+
+
+def receipts_from() -> tuple[str, ...]:
+    """Return the providers whose silence means something, because they give receipts (setting RECEIPTS_FROM)."""
+    return tuple(_receipts)
 
 
 def on_commit(wake: Callable[[], None]) -> None:

@@ -37,7 +37,7 @@ from flask_migrate import upgrade  # noqa: E402
 from sqlalchemy import Engine, text  # noqa: E402
 
 import config  # noqa: E402
-from booking import clock  # noqa: E402
+from booking import clock, outbox  # noqa: E402
 from booking.app import create_app  # noqa: E402
 from booking.db import Model, db, transaction  # noqa: E402
 from booking.limits import limiter  # noqa: E402
@@ -332,6 +332,13 @@ class Clock:
 def now(app: Flask) -> Clock:
     """`now()` tells the time as the verbs see it; `now.shift(hours=1)` and `now.at(instant)` move it."""
     return Clock(app)
+
+
+@pytest.fixture
+def receipts(app: Flask) -> Iterator[Callable[[list[str]], None]]:
+    """`receipts(["gateway"])` names the providers whose silence means that a message has not arrived."""
+    yield outbox.expect_receipts
+    outbox.expect_receipts(app.config["RECEIPTS_FROM"])
 
 
 # --- broker ----------------------------------------------------------------------------------------------------------

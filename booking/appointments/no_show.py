@@ -23,7 +23,7 @@ from booking.db import db, end_read, new_id, retried, transaction
 from booking.directory.models import Policy
 from booking.directory.policy import policy_version
 from booking.errors import BadInput
-from booking.outbox import Message
+from booking.outbox import Message, receipts_from
 from booking.schedule.models import ClinicSession
 from booking.staff.rules import SYSTEM, Actor, ensure_may
 from booking.staff.trail import record
@@ -138,6 +138,8 @@ def _gather(
         )
         .order_by(Message.sent_at)
     ):
+        if letter.status == "accepted" and letter.provider in receipts_from():
+            continue  # its carrier says when a message arrives, and has not
         if letter.appointment_id and letter.version == versions[letter.appointment_id]:
             told.setdefault(letter.appointment_id, []).append(_as_fact(letter))
     tickets: set[tuple[int | None, date, uuid.UUID | None]] = {

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from flask import current_app
 from sqlalchemy import and_, exists, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
@@ -20,7 +19,7 @@ from booking.clock import db_now
 from booking.db import core, end_read, new_id, retried, transaction
 from booking.directory.models import Hospital, Policy
 from booking.notices.models import PhoneCall
-from booking.outbox import Message
+from booking.outbox import Message, receipts_from
 from booking.staff.rules import ROLES
 
 BY_PHONE = ("sms", "voice", "wechat")
@@ -182,11 +181,6 @@ def _stuck(session: Session, hospital_id: int, now: datetime) -> list[uuid.UUID]
         .distinct()
     )
     return [one for one in session.scalars(query) if one is not None]
-
-
-def receipts_from() -> tuple[str, ...]:
-    """Return the providers whose silence means something, because they give receipts (setting RECEIPTS_FROM)."""
-    return tuple(current_app.config["RECEIPTS_FROM"])
 
 
 def _open(session: Session, hospital_id: int, ids: Sequence[uuid.UUID], now: datetime) -> int:

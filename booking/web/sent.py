@@ -9,9 +9,9 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments.queries import AppointmentView
-from booking.notices.calls import receipts_from
 from booking.notices.queries import LetterState, messages_about
 from booking.notices.why import why
+from booking.outbox import receipts_from
 from booking.people.rules import mask_phone
 
 TONES = {"warn": "soon"}

@@ -326,10 +326,10 @@ def test_the_stop_and_the_call_list_say_the_same(at, app, desk, call):
 # --- the patient
 
 
-def test_the_patient_sees_what_was_sent_planned_and_not_sent(app, at):
+def test_the_patient_sees_what_was_sent_planned_and_not_sent(app, at, receipts):
     _opened, who, row = a_visit(at, own_phone="+8613800139876")
     send_due()
-    app.config["RECEIPTS_FROM"] = ["gateway"]
+    receipts(["gateway"])
     end(row, "accepted", "confirmed", sent_at=factory.now(), provider="gateway")
     with transaction() as session:
         session.execute(
@@ -358,7 +358,7 @@ def test_the_patient_sees_what_was_sent_planned_and_not_sent(app, at):
     assert re.search(r"计划 .{4,20} 发", shown)
     listed = text_of(visitor.get("/me/messages"))
     assert "同时发了 短信：已发出，还没有送达回执；就诊人的短信：没有发成：对方拒收" in listed
-    app.config["RECEIPTS_FROM"] = []
+    receipts([])
     assert "还没有送达回执" not in text_of(visitor.get("/me/messages")), "nobody waits for what never comes"
     stranger = Patient(app, factory.person("王陌生"))
     assert "同时发了" not in text_of(stranger.get("/me/messages"))

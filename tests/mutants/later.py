@@ -128,6 +128,19 @@ LATER = (
         ),
     ),
     Mutant(
+        "no-show-on-a-message-that-never-arrived",
+        "where a carrier gives receipts, what it only took is no evidence that anybody was told",
+        "R26",
+        NO_SHOW,
+        (
+            (
+                '        if letter.status == "accepted" and letter.provider in receipts_from():\n',
+                "        if False:\n",
+            ),
+        ),
+        (NO_SHOW_TESTS + "test_accepted_is_no_evidence_where_the_carrier_gives_receipts",),
+    ),
+    Mutant(
         "no-show-before-the-rule-time",
         "a visit is judged only after its rule time",
         "R26",

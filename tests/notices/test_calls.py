@@ -143,14 +143,14 @@ def test_a_move_by_the_desk_that_failed_is_listed_until_the_visit_changes_again(
     assert calls_about(at.id, [row.id]) == {row.id: "not_needed"}
 
 
-def test_silence_after_a_stop_counts_only_from_a_provider_that_gives_receipts(app, now):
+def test_silence_after_a_stop_counts_only_from_a_provider_that_gives_receipts(now, receipts):
     at, opened, _who, row = a_visit()
     stopped(at, opened)
     ended(row, "accepted", provider="gateway", sent_at=factory.now())
     minutes = at.policy.call_after_minutes
     now.shift(minutes=minutes + 1)
     assert list_calls().opened == 0, "nobody said that this provider gives receipts"
-    app.config["RECEIPTS_FROM"] = ["gateway"]
+    receipts(["gateway"])
     now.shift(minutes=-2)
     assert list_calls().opened == 0, "too early"
     now.shift(minutes=2)
@@ -162,8 +162,8 @@ def test_silence_after_a_stop_counts_only_from_a_provider_that_gives_receipts(ap
     assert list_calls().opened == 0, "it does not come back"
 
 
-def test_a_change_without_receipt_is_listed_only_on_the_day_of_the_visit(app, now):
-    app.config["RECEIPTS_FROM"] = ["gateway"]
+def test_a_change_without_receipt_is_listed_only_on_the_day_of_the_visit(now, receipts):
+    receipts(["gateway"])
     at = factory.clinic()
     in_the_morning(now)
     today = local(factory.now(), at.hospital.zone).date()
@@ -179,8 +179,8 @@ def test_a_change_without_receipt_is_listed_only_on_the_day_of_the_visit(app, no
     assert [call.appointment_id for call in open_calls(at)] == [rows[0].id]
 
 
-def test_a_voice_call_that_was_placed_is_no_answer(app, now):
-    app.config["RECEIPTS_FROM"] = ["gateway"]
+def test_a_voice_call_that_was_placed_is_no_answer(now, receipts):
+    receipts(["gateway"])
     at, opened, who, row = a_visit()
     stopped(at, opened)
     ended(row, "accepted", provider="gateway", sent_at=factory.now())

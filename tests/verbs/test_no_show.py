@@ -36,13 +36,13 @@ pytestmark = pytest.mark.usefixtures("within")
 ROOMY = {"per_day": 9, "per_department_day": 9, "per_week": 9}
 
 
-def told(row, *, channel="sms", status="accepted"):
+def told(row, *, channel="sms", status="accepted", **columns):
     """The gateway took the confirmation of this visit."""
     with transaction() as session:
         session.execute(
             update(Message)
             .where(Message.appointment_id == row.id, Message.channel == channel, Message.kind == "confirmed")
-            .values(status=status, sent_at=factory.now())
+            .values(status=status, sent_at=factory.now(), **columns)
         )
 
 
@@ -203,6 +203,25 @@ def test_nobody_is_judged_who_was_not_told(now, channel, status, read, marked):
     if read:
         with transaction() as session:
             session.execute(update(Message).where(Message.channel == "app").values(read_at=factory.now()))
+    somebody_came(at, opened)
+    over(now, opened)
+    assert mark_no_shows() == marked
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "marked"),
+    [
+        ("gateway", "accepted", 0),  # it says when a message arrives, and has not
+        ("gateway", "delivered", 1),
+        ("mail", "accepted", 1),
+    ],
+)
+def test_accepted_is_no_evidence_where_the_carrier_gives_receipts(now, receipts, provider, status, marked):
+    receipts(["gateway"])
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    row = book(at, opened, factory.person())
+    told(row, status=status, provider=provider)
     somebody_came(at, opened)
     over(now, opened)
     assert mark_no_shows() == marked
