@@ -6,7 +6,7 @@ import random
 import uuid
 from collections import namedtuple
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -17,8 +17,10 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     exists,
     func,
+    or_,
     select,
     true,
     union,
@@ -140,34 +142,48 @@ def choose_seats(session: Session, seen: Look, actor: Actor) -> tuple[int, int |
 
 
 def _open_seat(session: Session, seen: Look) -> int:
-    unused = _unused_open_seats(session, seen)
+    opened, fresh = _opened_places(session, seen)
+    if fresh:
+        raise SignInFirst(slot_id=seen.facts.slot.id)
+    unused = _unused_open_seats(session, seen, opened)
     hospital_id, session_id = seen.facts.slot.hospital_id, seen.facts.clinic.id
     if not unused and end_stale_holds(session, hospital_id, seen.now, session_id=session_id, limit=50):
-        unused = _unused_open_seats(session, seen)
+        unused = _unused_open_seats(session, seen, opened)
     if not unused:
         raise SignInFirst(slot_id=seen.facts.slot.id)
     return random.choice(unused)
 
 
-def _unused_open_seats(session: Session, seen: Look) -> list[int]:
-    hospital_id, session_id = seen.facts.slot.hospital_id, seen.facts.clinic.id
-    capacity = session.scalar(
-        select(func.count()).where(
-            Place.hospital_id == hospital_id,
-            Place.session_id == session_id,
+def _opened_places(session: Session, seen: Look) -> tuple[int, int]:
+    """Count the places that are online now, and those of them that a later wave or the roll-over opened a moment ago.
+
+    Each such opening is a small release: machines wait for it as they wait for the first.
+    """
+    since = seen.now - timedelta(minutes=seen.rules.sign_in_first_minutes)
+    rolled = and_(Place.channel != "web", Place.rolls_at <= seen.now)
+    fresh = or_(Place.opens_at > since, and_(rolled, Place.rolls_at > since))
+    count, just_now = session.execute(
+        select(func.count(), func.coalesce(func.sum(case((fresh, 1), else_=0)), 0)).where(
+            Place.hospital_id == seen.facts.slot.hospital_id,
+            Place.session_id == seen.facts.clinic.id,
             Place.withdrawn.is_(False),
-            Place.channel == "web",
+            or_(Place.channel == "web", rolled),
+            or_(Place.opens_at.is_(None), Place.opens_at <= seen.now),
         )
-    )
+    ).one()
+    return count, int(just_now)
+
+
+def _unused_open_seats(session: Session, seen: Look, opened: int) -> list[int]:
     taken = set(
         session.scalars(
             select(Appointment.open_seat).where(
-                Appointment.hospital_id == hospital_id,
-                Appointment.session_id == session_id,
+                Appointment.hospital_id == seen.facts.slot.hospital_id,
+                Appointment.session_id == seen.facts.clinic.id,
                 Appointment.status == HELD,
                 Appointment.open_seat.is_not(None),
             )
         )
     )
-    cap = open_seats(capacity or 0, seen.rules.anonymous_share)
+    cap = open_seats(opened, seen.rules.anonymous_share)
     return [seat for seat in range(1, cap + 1) if seat not in taken]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.model.rules import Rules
-from tests.model.things import LIMITS, MINUTES, Refused, Slot, Visit
+from tests.model.things import KEPT, LIMITS, MINUTES, Refused, Slot, Visit
 
 
 class People(Rules):
@@ -48,8 +48,15 @@ class People(Rules):
         seats = {one.seat for one in mine if not self.over(one) and one.kind != "offer"}
         if len(seats) >= (LIMITS["holds"] if account is not None else 1):
             raise Refused("TooManyHolds")
-        places = [one for one in self.of(slot.session) if one.channel == "web" and not one.withdrawn]
-        open_seats = max(1, len(places) * 20 // 100)
+        rolls = slot.session.rolls
+        rolled = rolls is not None and rolls <= self.now
+        standing = [one for one in self.of(slot.session) if not one.withdrawn]
+        kept = [one for one in standing if one.channel in KEPT]
+        online = [one for one in standing if one.channel == "web"] + (kept if rolled else [])
+        just_now = rolls is not None and rolls > self.now - timedelta(minutes=MINUTES["sign_in_first"])
+        if account is None and rolled and just_now and kept:
+            raise Refused("SignInFirst")
+        open_seats = max(1, len(online) * 20 // 100)
         for attempt in (1, 2) if account is None else ():
             here = [one for one in self.visits if one.slot.session is slot.session and one.status == "held"]
             taken = [one for one in here if one.account is None and one not in ended]

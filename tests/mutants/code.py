@@ -22,6 +22,7 @@ AFTER = "tests/verbs/test_after.py::"
 REPLAYS = "tests/verbs/test_replays.py::"
 SCHEDULE = "tests/verbs/test_schedule.py::"
 RACES = "tests/races/test_races.py::"
+RELEASES = "tests/verbs/test_release.py::"
 REMOVED = "tests/faults/test_guards_removed.py::"
 CHANGES = "tests/faults/test_changes_killed.py::"
 
@@ -184,6 +185,25 @@ CODE = (
         RESERVE,
         (("        if actor.account_id is None and now < opening:\n", "        if False:\n"),),
         (HOLD + "test_in_the_opening_minutes_sign_in_comes_first",),
+    ),
+    Mutant(
+        "no-sign-in-first-in-later-waves",
+        "a later wave and the roll-over are releases too: sign-in comes first in their first minutes",
+        "R7",
+        SEATS,
+        (("    if fresh:\n", "    if False:\n"),),
+        (
+            RELEASES + "test_in_the_first_minutes_of_a_later_wave_sign_in_comes_first",
+            RELEASES + "test_in_the_first_minutes_of_the_roll_over_sign_in_comes_first",
+        ),
+    ),
+    Mutant(
+        "unopened-places-make-open-seats",
+        "the share without sign-in is one of the places that are online",
+        "R7",
+        SEATS,
+        (("            or_(Place.opens_at.is_(None), Place.opens_at <= seen.now),\n", ""),),
+        (RELEASES + "test_places_of_a_later_wave_make_no_open_seats_before_it_opens",),
     ),
     Mutant(
         "release-by-the-process-clock",

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from booking.appointments.cancel import cancel
 from booking.appointments.move import move
 from booking.appointments.reserve import hold
-from booking.appointments.rules import SlotFull
+from booking.appointments.rules import SignInFirst, SlotFull
 from booking.clock import utc
 from booking.db import db, transaction
 from booking.directory.models import Policy
@@ -29,7 +29,7 @@ from booking.schedule.waves import Wave
 from tests import factory
 from tests.invariants import broken
 from tests.verbs.test_after import staff
-from tests.verbs.test_reserve import as_account, book
+from tests.verbs.test_reserve import as_account, book, browser
 
 pytestmark = pytest.mark.usefixtures("within")
 
@@ -139,6 +139,47 @@ def test_half_of_every_slot_opens_with_the_release_and_half_the_evening_before(n
     assert left(at) == dict.fromkeys(("picker", "strip", "card", "near"), 4)
     now.at(EVENING)
     assert left(at) == dict.fromkeys(("picker", "strip", "card", "near"), 8)
+
+
+def test_in_the_first_minutes_of_a_later_wave_sign_in_comes_first(now):
+    at = factory.clinic()
+    first, second, *_ = slots(session_of(at))
+    now.at(RELEASE + timedelta(minutes=11))
+    assert hold(at.id, first.id, holder="a", actor=browser("a")).status == "held"
+    now.at(EVENING)
+    with pytest.raises(SignInFirst):
+        hold(at.id, second.id, holder="b", actor=browser("b"))
+    assert hold(at.id, second.id, holder="c", actor=as_account(factory.person())).status == "held"
+    now.at(EVENING + timedelta(minutes=at.policy.sign_in_first_minutes))
+    assert hold(at.id, second.id, holder="b", actor=browser("b")).status == "held"
+
+
+def test_in_the_first_minutes_of_the_roll_over_sign_in_comes_first(now):
+    at = factory.clinic()
+    opened = factory.open_session(
+        at, DAY, places=6, channels={"phone": 3}, rolls_at=EVENING, release_at=RELEASE
+    )
+    now.at(EVENING - timedelta(seconds=2))
+    assert hold(at.id, opened.slots[0].id, holder="a", actor=browser("a")).status == "held"
+    now.at(EVENING)
+    with pytest.raises(SignInFirst):
+        hold(at.id, opened.slots[1].id, holder="b", actor=browser("b"))
+    now.at(EVENING + timedelta(minutes=at.policy.sign_in_first_minutes))
+    assert hold(at.id, opened.slots[1].id, holder="b", actor=browser("b")).status == "held"
+
+
+def test_places_of_a_later_wave_make_no_open_seats_before_it_opens(now):
+    """A fifth without sign-in: of the 10 places that are online 2, of all 20 it would be 4."""
+    at = factory.clinic(policy={"holds_per_person": 2})
+    row = session_of(at, places=5, waves=[Wave(50, 1, time(20))])
+    now.at(RELEASE + timedelta(minutes=11))
+    online = left(at)["picker"]
+    may = max(1, online * at.policy.anonymous_share // 100)
+    free = [slot.id for slot in slots(row) for _ in range(2)]
+    for number in range(may):
+        hold(at.id, free[number], holder=f"a{number}", actor=browser(f"a{number}"))
+    with pytest.raises(SignInFirst):
+        hold(at.id, free[may], holder="z", actor=browser("z"))
 
 
 def test_a_later_wave_is_not_held_nor_moved_into_before_its_instant(now):
