@@ -130,10 +130,6 @@ def _in_ci() -> bool:
 # --- databases -------------------------------------------------------------------------------------------------------
 
 
-def _worker() -> str:
-    return os.environ.get("PYTEST_XDIST_WORKER") or os.environ.get(servers.RUN_NAME, "main")
-
-
 def new_app(url: str, **settings: Any) -> Flask:
     """Return an application on the database at `url`; `settings` replace those of config.Testing."""
     values = config.Testing()
@@ -237,7 +233,7 @@ _apps: dict[str, tuple[Flask, Emptied]] = {}
 def _app_of(kind: str) -> tuple[Flask, Emptied]:
     if kind not in _apps:
         try:
-            url = fresh_database(kind, _worker())
+            url = fresh_database(kind, servers.worker())
         except servers.NotHere as problem:
             pytest.skip(str(problem))
         app = new_app(url)
@@ -286,7 +282,7 @@ def another_app(database: str) -> Iterator[Callable[..., Flask]]:
     made: list[Flask] = []
 
     def make(**settings: Any) -> Flask:
-        app = new_app(fresh_database(database, f"{_worker()}_own{len(made)}"), **settings)
+        app = new_app(fresh_database(database, f"{servers.worker()}_own{len(made)}"), **settings)
         made.append(app)
         return app
 

@@ -50,6 +50,11 @@ def end_run() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def worker() -> str:
+    """Return the name of this process among those that share the run: databases made at once need different names."""
+    return os.environ.get("PYTEST_XDIST_WORKER") or os.environ.get(RUN_NAME, "main")
+
+
 def run_folder() -> Path:
     """Return the folder of this run."""
     return Path(os.environ[RUN_FOLDER])

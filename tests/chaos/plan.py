@@ -80,6 +80,7 @@ def blows(seed: int, seconds: float, kinds: tuple[str, ...]) -> Iterator[Blow]:
     tenth of the run is left alone, so that everything has broken before it ends."""
     dice = random.Random(f"{seed} blows")
     order: list[str] = []
+    until: dict[str, float] = {}
     gap = min(13.0, seconds * 0.85 / len(kinds))
     for number in itertools.count():
         at = seconds * 0.03 + gap * (number + dice.uniform(0.0, 0.5))
@@ -89,9 +90,12 @@ def blows(seed: int, seconds: float, kinds: tuple[str, ...]) -> Iterator[Blow]:
             order = list(kinds)
             dice.shuffle(order)
         does = order.pop()
+        if at < until.get(does, 0.0):
+            continue  # what is dead cannot die
         lasts = 0.0 if does in AT_ONCE else LONG.get(does, 8.0)
         if does != "freeze":  # a freeze is nothing unless it outlasts the lease
             lasts = min(max(3.0, lasts * min(1.0, seconds / 240)), seconds - at) if lasts else 0.0
+        until[does] = at + lasts
         yield Blow(at, does, lasts, dice.random())
 
 

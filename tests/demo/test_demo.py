@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -117,7 +116,7 @@ def dispose(app: Flask) -> None:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    made = Loaded(tmp_path_factory.mktemp("demo"), os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    made = Loaded(tmp_path_factory.mktemp("demo"), servers.worker())
     yield made
     for app in (*made.apps.values(), *made.copies):
         dispose(app)

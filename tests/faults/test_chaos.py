@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import servers
-from tests.chaos import judge
+from tests.chaos import judge, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -92,3 +93,10 @@ def test_a_letter_that_was_given_up_is_lost_unless_an_unknown_try_has_arrived(am
     verdict = judge.Verdict()
     assert len(list(judge._lost(seen, verdict))) == lost
     assert verdict.arrived_anyway == 1 - lost
+
+
+def test_what_is_dead_does_not_die_again_before_it_is_back():
+    planned = list(plan.blows(4711, 660, ("dead",)))
+    assert len(planned) > 2
+    for before, after in itertools.pairwise(planned):
+        assert before.at + before.lasts <= after.at

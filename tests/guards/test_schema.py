@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 
 import pytest
@@ -22,7 +23,7 @@ def empty_app(database, tmp_path):
     else:
         try:
             url = servers.make_database(
-                servers.postgresql(), f"booking_empty_{tmp_path.name}_{servers.run_folder().name}"[:63]
+                servers.postgresql(), f"booking_empty_{servers.worker()}_{os.getpid()}"
             )
         except servers.NotHere as problem:
             pytest.skip(str(problem))

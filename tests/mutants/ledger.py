@@ -46,6 +46,14 @@ LEDGER = (
         (OUTBOX + "test_a_claimed_letter_belongs_to_one_worker_until_its_lease_ends",),
     ),
     Mutant(
+        "rests-past-its-time",
+        "a run that rests where letters come one by one ends with its time, and leaves the rest to the next",
+        "N14",
+        SERVICE,
+        (("                    if monotonic() >= run.ends_at:\n                        break\n", ""),),
+        (LOOP + "test_a_run_whose_time_is_up_leaves_the_rest_to_the_next",),
+    ),
+    Mutant(
         "newer-overtakes-older",
         "a letter waits while an older one about the same visit is being sent on its channel",
         "N10",

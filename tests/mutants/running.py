@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,13 +80,20 @@ def red_tests(
     files = sorted(set(tests))
     side_by_side = ["-n", str(at_once), "--dist", "loadgroup"] if at_once > 1 else []
     words = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", *side_by_side]
-    subprocess.run(
+    asked = subprocess.Popen(
         [sys.executable, "-m", "pytest", *words, *files],
         cwd=folder,
         env=environment,
-        timeout=seconds,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
+    try:
+        asked.wait(seconds)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # what hangs has children of its own: workers, gateways
+            os.killpg(asked.pid, signal.SIGKILL)
+        asked.wait()
     said = dict.fromkeys(files, "not run")
     if not report.exists():
         return said
