@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -39,7 +40,7 @@ UNTOLD = ("coming",)
 ALWAYS_FOR = timedelta(days=1)
 """Cancellations and stops are worth telling for at least this long, also when the visit's time has passed."""
 
-_HOSPITAL = core(Hospital)
+_HOSPITAL, _ACCOUNT = core(Hospital), core(Account)
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,16 @@ def ways_to(account: Any, patient: Any) -> list[Way]:
     if own and (account is None or patient.phone_hash != account.phone_hash):
         ways.append(Way("sms", "patient", patient_id=patient.id))
     return ways
+
+
+def ways_to_accounts(session: Session, ids: Iterable[int]) -> dict[int, list[Way]]:
+    """Return by account how it is reached where no visit, and so no patient's own phone, is at hand; one question for all."""
+    asked = select(
+        _ACCOUNT.c.id,
+        _ACCOUNT.c.email_verified_at,
+        _ACCOUNT.c.wechat_openid.is_not(None).label("wechat_openid"),
+    ).where(_ACCOUNT.c.id.in_(set(ids)))
+    return {account.id: ways_to(account, None) for account in session.execute(asked)}
 
 
 def is_urgent(row: Appointment, kind: str, facts: dict[str, Any], now: datetime) -> bool:

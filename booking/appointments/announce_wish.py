@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from booking.appointments.announce import ways_to_accounts
 from booking.appointments.models import Appointment
 from booking.directory.models import Policy
 from booking.outbox import Letter, put, supersede
-from booking.people.models import Account
 from booking.schedule.waiting_rules import quiet_end
 from booking.schedule.wanted import Wish
 
@@ -30,31 +30,29 @@ def tell_wish(
     about: Appointment | None = None,
     expires_at: datetime | None = None,
     facts: dict[str, Any] | None = None,
-    channels: tuple[str, ...] = ("app", "sms", "email"),
 ) -> int:
     """Put the letters of `kind` to the account that waits; return how many. `about` is the offer's appointment.
 
+    They go over every way the account has, as those about a visit do; no switch for reminders keeps them back.
     Letters about the same offer that have not left yet are superseded. In quiet hours only the app is told at once, unless
     the letter would be useless afterwards.
     """
     if about is not None:
         supersede(session, wish.hospital_id, about.id)
-    account = session.get_one(Account, wish.account_id)
     expires = expires_at or now + WORTH_TELLING
     awake = quiet_end(now, policy.quiet_from, policy.quiet_to, zone)
     later = now if kind in AT_ONCE or awake >= expires else awake
     letters = [
         Letter(
             kind,
-            channel,
-            "account",
-            due_at=now if channel == "app" else later,
+            way.channel,
+            way.recipient,
+            due_at=now if way.channel == "app" else later,
             expires_at=expires,
-            account_id=account.id,
+            account_id=way.account_id,
             facts=facts,
         )
-        for channel in channels
-        if channel != "email" or account.email
+        for way in ways_to_accounts(session, [wish.account_id]).get(wish.account_id, ())
     ]
     return put(
         session,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from booking.appointments.announce import ways_to_accounts
 from booking.appointments.book import book_place
 from booking.appointments.draw_models import Draw, DrawEntry
 from booking.appointments.draw_rules import choices, commitment_of, list_digest, order
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 BATCH = 20
 TOLD_FOR = timedelta(days=1)
 """A result is worth telling for at least this long."""
+LEFT_OUT = {"draw_entered": ("sms",)}
+"""Ways that letters of a kind do not go."""
 
 
 def draw_due() -> int:
@@ -224,7 +227,7 @@ def _turn(
         break
     else:
         entry.status = "lost"
-        tell_entrant(session, entry, "draw_lost", clinic, now)
+        tell_entrants(session, [entry], "draw_lost", clinic, now)
     entry.refused, entry.settled_at = refused, now
     session.flush()
 
@@ -284,28 +287,32 @@ def _call_off(session: Session, draw: Draw, clinic: ClinicSession, now: datetime
     ).all()
     for entry in entries:
         entry.status, entry.settled_at = "withdrawn", now
-        tell_entrant(session, entry, "draw_off", clinic, now)
+    tell_entrants(session, entries, "draw_off", clinic, now)
     draw.status = "off"
     clinic.sale, clinic.entries_from = "first_come", None
     session.flush()
     assign_openings(session, clinic, now=now)
 
 
-def tell_entrant(session: Session, entry: DrawEntry, kind: str, clinic: ClinicSession, now: datetime) -> None:
-    """Put the letters about an entry: a receipt in the app, a result also by SMS."""
-    channels = ("app",) if kind == "draw_entered" else ("app", "sms")
-    facts: dict[str, Any] = {"entry": entry.id.hex}
+def tell_entrants(
+    session: Session, entries: Sequence[DrawEntry], kind: str, clinic: ClinicSession, now: datetime
+) -> None:
+    """Put the letters about entries over every way their accounts have; a receipt is worth no short message."""
+    ways = ways_to_accounts(session, [entry.account_id for entry in entries])
     letters = [
         Letter(
             kind,
-            channel,
-            "account",
+            way.channel,
+            way.recipient,
             due_at=now,
             expires_at=max(clinic.starts_at, now + TOLD_FOR),
-            account_id=entry.account_id,
-            facts=facts,
+            account_id=way.account_id,
+            facts={"entry": entry.id.hex},
             about=entry.id,
         )
-        for channel in channels
+        for entry in entries
+        for way in ways.get(entry.account_id, ())
+        if way.channel not in LEFT_OUT.get(kind, ())
     ]
-    put(session, entry.hospital_id, letters, now=now)
+    if letters:
+        put(session, entries[0].hospital_id, letters, now=now)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from booking.appointments.draw import tell_entrant
+from booking.appointments.draw import tell_entrants
 from booking.appointments.draw_models import Draw, DrawEntry
 from booking.appointments.draw_rules import (
     EntriesClosed,
@@ -173,7 +173,7 @@ def _enter(
             )
             session.add(entry)
             session.flush()
-            tell_entrant(session, entry, "draw_entered", clinic, now)
+            tell_entrants(session, [entry], "draw_entered", clinic, now)
         elif entry.account_id != actor.account_id:
             if entry.status == "entered":
                 raise PersonEntered()

@@ -84,11 +84,9 @@ def _letter(channel: str) -> Rendered:
         return Rendered("test", json.dumps(told))
     if channel == "wechat":
         kind = min(wechat_templates(current_app.config["WECHAT_TEMPLATES"]), default="")
-        examples = {name: described().words[name].example for name in WECHAT_WORDS if name != "time"}
-        at = f"{stamp():%Y年%m月%d日 %H:%M}"
-        return Rendered(
-            "测试", "测试", template=f"{kind}.wechat", variables=(("time", at), *examples.items())
-        )
+        at = dict.fromkeys(("time", "latest"), f"{stamp():%Y年%m月%d日 %H:%M}")
+        examples = {name: described().words[name].example for name in WECHAT_WORDS if name not in at}
+        return Rendered("测试", "测试", template=f"{kind}.wechat", variables=(*at.items(), *examples.items()))
     return Rendered(f"【{site}】测试", f"{site}：这是一条测试消息，不用理会。")
 
 

@@ -130,7 +130,19 @@ class WechatTemplate:
     fields: dict[str, str]
 
 
-WECHAT_WORDS = ("time", "when", "place", "department", "doctor", "name", "room", "code", "phone", "reason")
+WECHAT_WORDS = (
+    "time",
+    "when",
+    "latest",
+    "place",
+    "department",
+    "doctor",
+    "name",
+    "room",
+    "code",
+    "phone",
+    "reason",
+)
 
 
 def wechat_templates(path: str) -> dict[str, WechatTemplate]:

@@ -11,7 +11,7 @@ from booking.appointments.queries import AppointmentView
 from booking.clock import local
 from booking.notices import calendar, discretion
 from booking.notices.senders.provider import Rendered
-from booking.notices.shaping import shape, site
+from booking.notices.shaping import shape, site, wechat_time
 from booking.notices.tongue import Tongue, tongue
 
 ABOUT_A_VISIT = (
@@ -74,13 +74,13 @@ def _words(
     view: AppointmentView, facts: dict[str, Any], now: datetime, spoken: Tongue, sensitive: bool
 ) -> dict[str, Any]:
     """The places of the sentences: dates in the hospital's wall time, names as far as a letter may name them."""
-    here, dates, day = local(now, view.zone), spoken.dates, view.visit_date
+    here, dates = local(now, view.zone), spoken.dates
     deadline, old = local(view.cancel_deadline, view.zone), _time_before(facts)
     preparation = spoken.say("prepare_unnamed", site()) if sensitive else sentence(view.preparation)
     open_until = deadline if deadline > here else None
     return {
         "site": site(),
-        "time": f"{day.year}年{day.month}月{day.day}日 {view.starts_local:%H:%M}",  # as WeChat's field wants it
+        "time": wechat_time(datetime.combine(view.visit_date, view.starts_local)),
         "when": dates.when_long(view.visit_date, view.starts_local, view.part),
         "near": dates.near((view.visit_date - here.date()).days),
         "place": place(view),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from typing import Any
 
 from flask import current_app
@@ -12,7 +13,19 @@ from booking.notices.senders.provider import Rendered
 from booking.notices.short_text import short_message
 from booking.notices.tongue import Tongue
 
-SHOWN = ("time", "when", "place", "department", "doctor", "name", "room", "code", "phone", "reason")
+SHOWN = (
+    "time",
+    "when",
+    "latest",
+    "place",
+    "department",
+    "doctor",
+    "name",
+    "room",
+    "code",
+    "phone",
+    "reason",
+)
 """What may stand in the fields of a WeChat template, as far as the letter has it."""
 _LABEL = re.compile(r"([^：:，。、,.]{1,24}(?:：|: ))(.*)")
 
@@ -30,7 +43,7 @@ def shape(
     """Return the letter of `kind`: the first line of its sentences is the subject, the others are its lines.
 
     Messages that are read on a small screen or aloud have sentences of their own (`<kind>.sms.txt`, `<kind>.voice.txt`).
-    `page` is where an e-mail leads, `calendar` what it carries, with its `method`.
+    `page` is where an e-mail and a WeChat message lead, `calendar` what it carries, with its `method`.
     """
     if channel == "sms":
         return short_message("", tongue.sentences(kind), words)
@@ -41,7 +54,7 @@ def shape(
         return Rendered(subject, "\n".join(lines))
     if channel == "wechat":
         variables = tuple((name, str(words[name])) for name in SHOWN if name in words)
-        return Rendered(subject, "\n".join(lines), template=f"{kind}.wechat", variables=variables)
+        return Rendered(subject, "\n".join(lines), template=f"{kind}.wechat", variables=variables, page=page)
     ending = tongue.say("automatic", site())
     link = (tongue.say("online"), f"{current_app.config['PUBLIC_URL']}{page}") if page else None
     return Rendered(
@@ -60,6 +73,12 @@ def shape(
         calendar=calendar,
         calendar_method=method,
     )
+
+
+def wechat_time(at: date | datetime) -> str:
+    """Return a day, or a moment in wall time, as the time and date fields of a WeChat template want it."""
+    clock = f" {at:%H:%M}" if isinstance(at, datetime) else ""
+    return f"{at.year}年{at.month}月{at.day}日{clock}"
 
 
 def _labelled(line: str) -> tuple[str, str]:

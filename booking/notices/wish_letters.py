@@ -14,7 +14,7 @@ from booking.clock import local
 from booking.notices import discretion
 from booking.notices.letters import place
 from booking.notices.senders.provider import Rendered
-from booking.notices.shaping import shape, site
+from booking.notices.shaping import shape, site, wechat_time
 from booking.notices.tongue import Tongue, tongue
 
 ABOUT_A_WISH = ("wish_joined", "wish_offer", "wish_missed", "wish_ended")
@@ -54,7 +54,11 @@ def _words(view: WishView, spoken: Tongue) -> dict[str, Any]:
     parts = [dates.part_named(part) for part in view.parts]
     return {
         "site": site(),
+        "time": wechat_time(view.first_date),
+        "when": days,
         "place": view.hospital,
+        "department": department,
+        "doctor": spoken.say("several", view.doctors[:NAMED]),
         "who": who,
         "dates": days,
         "what": spoken.say("wished", days, parts, view.hospital, who),
@@ -62,6 +66,7 @@ def _words(view: WishView, spoken: Tongue) -> dict[str, Any]:
         "line": view.line,
         "ahead": spoken.say("ahead", view.line - 1),
         "until": dates.moment(local(view.ends_at, view.zone)),
+        "latest": wechat_time(local(view.ends_at, view.zone)),
         "phone": view.hospital_phone or current_app.config["HELP_PHONE"],
         "pair": view.party > 1,
     }
@@ -75,6 +80,8 @@ def _offer_words(
     until = min((one.held_until for one in about if one.held_until), default=now)
     near = dates.moment_near(local(until, first.zone), local(now, first.zone).date())
     return {
+        "time": wechat_time(datetime.combine(first.visit_date, first.starts_local)),
+        "latest": wechat_time(local(until, first.zone)),
         "when": dates.when_long(first.visit_date, first.starts_local, first.part),
         "times": [
             {

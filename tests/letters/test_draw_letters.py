@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, time, timedelta
+from itertools import product
 
 import pytest
 from flask_babel import force_locale
@@ -39,7 +40,10 @@ def drawn(within, now):
     )
     draw = set_draw(at.id, opened.id, actor=staff(at, "scheduler"), entries_from=ENTRIES)
     now.at(ENTRIES)
-    people = [factory.person(name, id_number=f"ID-{name}") for name in ("李秋禾", "欧阳静怡")]
+    people = [
+        factory.person(name, id_number=f"ID-{name}", email="li@example.org")
+        for name in ("李秋禾", "欧阳静怡")
+    ]
     for who in people:
         put_in(at, draw, who)
     with force_locale("zh_Hans_CN"):
@@ -62,12 +66,13 @@ def written(kind, channel, language="zh"):
 
 
 @both_languages
-def test_the_receipt(drawn, language):
-    same_as_stored("draw_entered.app", written("draw_entered", "app", language)[0], language)
+@pytest.mark.parametrize("channel", ["app", "email"])
+def test_the_receipt(drawn, channel, language):
+    same_as_stored(f"draw_entered.{channel}", written("draw_entered", channel, language)[0], language)
 
 
 @both_languages
-@pytest.mark.parametrize("channel", ["sms", "app"])
+@pytest.mark.parametrize("channel", ["sms", "app", "email"])
 def test_the_result_for_who_was_not_drawn(drawn, now, channel, language):
     now.at(RELEASE)
     draw_due()
@@ -76,7 +81,7 @@ def test_the_result_for_who_was_not_drawn(drawn, now, channel, language):
 
 
 @both_languages
-@pytest.mark.parametrize("channel", ["sms", "app"])
+@pytest.mark.parametrize("channel", ["sms", "app", "email"])
 def test_a_draw_called_off(drawn, channel, language):
     at, opened, _people = drawn
     stop_session(at.id, opened.id, actor=staff(at), reason="外出会诊")
@@ -89,7 +94,7 @@ def test_a_draw_called_off(drawn, channel, language):
 def test_no_letter_names_the_department_or_a_whole_name(drawn, now):
     now.at(RELEASE)
     draw_due()
-    for kind, channel in (("draw_entered", "app"), ("draw_lost", "sms"), ("draw_lost", "app")):
+    for kind, channel in product(("draw_entered", "draw_lost"), ("sms", "app", "email")):
         for text in written(kind, channel):
             assert "呼吸内科" not in text and "秋禾" not in text and "静怡" not in text
 

@@ -124,9 +124,9 @@ def test_a_short_message_is_short_and_names_nobody_in_full(clinic, kind, languag
     assert "http" not in text and "\n" not in text
     assert not re.search(r"[{}]|[。，]{2}|[.,]{2}|  | [.,。，]", text)
     assert text.index("11 月 25 日" if language == "zh" else "25 Nov") < 20, "the date comes first"
-    for channel in ("sms", "app", "email"):
+    for channel in ("sms", "app", "email", "wechat"):
         letter = written(clinic, kind, channel, language=language)
-        assert "秋禾" not in letter.subject + letter.text + letter.html
+        assert "秋禾" not in letter.subject + letter.text + letter.html + str(letter.variables)
 
 
 def test_an_offer_says_until_when_and_what_happens_then(clinic):
@@ -140,7 +140,8 @@ def test_a_sensitive_department_is_not_named(within):
         clinic = factory.clinic(department={"name": "性病门诊", "sensitive": True})
         words = {"department": "性病门诊", "room": "性病 2 诊室", "desk": "皮肤性病科分诊台"}
         for kind in ABOUT_A_WISH:
-            for channel in ("sms", "app", "email"):
+            for channel in ("sms", "app", "email", "wechat"):
                 about = [offered(clinic, **words)] if kind in ("wish_offer", "wish_missed") else []
                 letter = written(clinic, kind, channel, about=about, department="性病门诊")
-                assert "性病" not in letter.subject + letter.text + letter.html, (kind, channel)
+                everything = letter.subject + letter.text + letter.html + str(letter.variables)
+                assert "性病" not in everything, (kind, channel)

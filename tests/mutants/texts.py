@@ -32,6 +32,19 @@ TEXTS = (
         (REACH + "test_an_address_nobody_confirmed_gets_no_letter",),
     ),
     Mutant(
+        "letters-put-for-an-unverified-address",
+        "no letter, of a visit, a wish or a draw, is put for an address that was not confirmed",
+        "N18",
+        ANNOUNCE,
+        (("        if account.email_verified_at:\n", "        if True:\n"),),
+        (
+            "tests/verbs/test_announce.py::"
+            "test_an_address_that_was_not_verified_and_a_channel_without_provider_get_nothing",
+            "tests/notices/test_ways_of_lists.py::"
+            "test_an_address_nobody_confirmed_hears_of_no_wish_and_no_draw",
+        ),
+    ),
+    Mutant(
         "reminders-although-switched-off",
         "whoever switched reminders off gets none",
         "N17",

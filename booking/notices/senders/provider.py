@@ -19,7 +19,8 @@ class Rendered:
     """What one letter says: `subject` for pages and e-mail, `text`, and for e-mail a page and a calendar entry.
 
     `template` names the sentences it was filled from (kind.channel) and `variables` what was put in their places, in
-    order: where a carrier sends approved templates only, these two go out in the place of the text.
+    order: where a carrier sends approved templates only, these two go out in the place of the text. `page` is the path on
+    this site that a WeChat message leads to.
     """
 
     subject: str
@@ -29,6 +30,7 @@ class Rendered:
     calendar_method: str = "REQUEST"
     template: str = ""
     variables: tuple[tuple[str, str], ...] = ()
+    page: str = ""
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _asked(settings: Mapping[str, Any], template: WechatTemplate, outgoing: Outg
     }
     if settings["WECHAT_KIND"] == "template":  # the same id within ten minutes is sent once
         return asked | {
-            "url": f"{settings['PUBLIC_URL']}/me/appointments",
+            "url": f"{settings['PUBLIC_URL']}{outgoing.letter.page or '/me/appointments'}",
             "client_msg_id": outgoing.reference[-32:],
         }
     return asked | {"page": settings["WECHAT_PAGE"], "miniprogram_state": "formal", "lang": "zh_CN"}
