@@ -17,6 +17,7 @@ from booking.clock import db_now
 from booking.db import retried, transaction
 from booking.directory.policy import cancel_deadline, policy_version, regret_until
 from booking.staff.rules import Actor, ensure_may
+from booking.staff.trail import record
 
 
 def own_appointment(
@@ -52,7 +53,7 @@ def cancel(
     People may cancel until the slot starts, staff also afterwards and for somebody who has arrived. Late means after
     the deadline of the policy it was sold under, and after the minutes to regret. A repeat returns the same row.
     `by` is at whose wish staff cancel (None: the hospital's); it decides what people are told and whether late counts.
-    Anybody else cancels at the patient's wish, whatever `by` says.
+    Anybody else cancels at the patient's wish, whatever `by` says. What staff cancel stands in the audit trail.
     Raises AlreadyStarted, NotActive, NoSuchAppointment, NotAllowed, KeyReused.
     """
     ensure_may(actor, "cancel", hospital_id)
@@ -69,7 +70,7 @@ def cancel(
         deadline = cancel_deadline(policy, row.visit_date, row.zone)
         regret = regret_until(policy, row.booked_at) if row.booked_at else None
         by = by or "hospital" if actor.is_staff else "patient"
-        place_id = row.place_id
+        place_id, before = row.place_id, row.status
         change_status(
             session,
             row,
@@ -78,6 +79,7 @@ def cancel(
             actor=actor,
             now=now,
             reason=reason,
+            facts={"by": by},
             holds_place_id=None,
             cancelled_at=now,
             cancelled_by=by,
@@ -86,6 +88,19 @@ def cancel(
         )
         return_place(session, hospital_id, place_id, row.id)
         tell(session, row, "cancelled", policy=policy, now=now, facts={"by": by})
+        if actor.is_staff:
+            change = {"by": by, "status": [before, "cancelled"], "place": [place_id.hex, None]}
+            record(
+                session,
+                hospital_id,
+                actor,
+                "cancel",
+                "appointment",
+                row.id,
+                now=now,
+                change=change,
+                reason=reason.strip(),
+            )
     return row
 
 

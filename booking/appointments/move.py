@@ -30,6 +30,7 @@ from booking.db import broken_constraint, db, retried, transaction
 from booking.directory.policy import cancel_deadline, current_policy, policy_version, regret_until
 from booking.schedule.open_slots import nearest
 from booking.staff.rules import Actor, ensure_may
+from booking.staff.trail import record
 
 
 def move(
@@ -46,9 +47,11 @@ def move(
 
     People may move until the deadline of the policy (and within the minutes to regret); staff until the visit is over.
     `by` is at whose wish staff move (None: the hospital's), which is what people are told, with the reason when it is the
-    hospital's; anybody else moves at the patient's wish. The visit code stays. A repeat of the same move returns the same
-    appointment. Raises SlotFull (`alternatives`), SameTime, MoveTooLate, NotActive, AlreadyStarted, the refusals of
-    `ensure_on_sale` and of the patient's limits, NoSuchAppointment, NotAllowed, KeyReused.
+    hospital's; anybody else moves at the patient's wish. What staff move stands in the audit trail. The visit code stays.
+    A repeat of the same move returns the same appointment.
+
+    Raises SlotFull (`alternatives`), SameTime, MoveTooLate, NotActive, AlreadyStarted, the refusals of `ensure_on_sale`
+    and of the patient's limits, NoSuchAppointment, NotAllowed, KeyReused.
     """
     ensure_may(actor, "move", hospital_id)
     try:
@@ -136,6 +139,19 @@ def _move(
         return_place(session, hospital_id, old_place, row.id)
         why = {"reason": reason} if whose == "hospital" and reason else {}
         tell(session, row, "moved", policy=policy, now=now, facts=told | why)
+        if actor.is_staff:
+            change = {"by": whose, "place": [old_place.hex, new_place.hex]} | _changed(old, _as_told(row))
+            record(
+                session,
+                hospital_id,
+                actor,
+                "move",
+                "appointment",
+                row.id,
+                now=now,
+                change=change,
+                reason=reason.strip(),
+            )
     return row
 
 
@@ -148,6 +164,11 @@ def _came_by_move(session: Session, row: Appointment) -> bool:
         event.version == row.version,
     )
     return bool(session.scalar(select(exists().where(*newest, event.verb == "move"))))
+
+
+def _changed(before: dict[str, str], after: dict[str, str]) -> dict[str, list[str]]:
+    """What a move changed of the time and the doctor, as the audit trail keeps it: before and after."""
+    return {name: [before[name], after[name]] for name in before if before[name] != after[name]}
 
 
 def _as_told(row: Appointment) -> dict[str, str]:

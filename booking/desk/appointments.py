@@ -8,16 +8,14 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from booking import wording
 from booking.appointments.cancel import cancel as cancel_appointment
 from booking.appointments.desk_queries import events_of
-from booking.appointments.models import AppointmentEvent
 from booking.appointments.move import move as move_appointment
 from booking.appointments.queries import AppointmentView, appointment
 from booking.appointments.rules import NoSuchAppointment
-from booking.desk import labels
+from booking.desk import history, labels
 from booking.desk.forms import CancelForm, MoveForm
 from booking.desk.grid import read_id
 from booking.desk.house import House, house
@@ -26,31 +24,13 @@ from booking.errors import Refusal
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
 from booking.schedule.open_slots import OpenSlot, open_slots_of
+from booking.staff.queries import names_of
 from booking.staff.rules import ROLES
 
 blueprint = Blueprint("appointments", __name__)
 
 STANDING = ("booked", "arrived")
 MOVABLE = ("booked",)
-VERBS = {
-    "hold": _l("开始预约"),
-    "confirm": _l("预约成功"),
-    "cancel": _l("取消"),
-    "move": _l("改约"),
-    "check_in": _l("报到"),
-    "confirm_coming": _l("确认会来"),
-    "stop": _l("停诊取消"),
-    "expire": _l("保留到期"),
-    "extend": _l("延长保留"),
-    "extend_hold": _l("延长保留"),
-    "release_hold": _l("放弃保留"),
-    "no_show": _l("没有报到，记为爽约"),
-    "excuse": _l("免除爽约"),
-    "was_here": _l("现场确认来过"),
-    "book_at_desk": _l("医院代约"),
-    "add_extra": _l("加号"),
-}
-ACTORS = {"account": _l("患者"), "browser": _l("患者"), "code": _l("患者（凭预约码）"), "system": _l("系统")}
 
 
 @blueprint.get("/appointment/<uuid:appointment_id>")
@@ -116,6 +96,8 @@ def _page(a: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] |
     own: dict[str, Any] = {"appointment_id": a.id}
     standing = a.status in STANDING
     today = a.visit_date == at.today
+    events = events_of(hospital_id(), [a.id])
+    names = names_of(hospital_id(), {event.actor_id for event in events if event.actor_kind in ROLES})
     return render_template(
         "staff/appointment.html",
         a=_facts(a, at),
@@ -126,7 +108,7 @@ def _page(a: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] |
         move_url=url_for("desk.appointments.move", **own) if a.status in MOVABLE and can("move") else "",
         cancel_url=url_for("desk.appointments.cancel", **own) if standing and can("cancel") else "",
         cancel_form=form,
-        events=[_event(event, at) for event in events_of(hospital_id(), [a.id])],
+        events=history.lines(events, names, at),
         letters=_letters(a, at),
         previews_url=url_for("desk.previews.previews", **own),
         problems=problems or [],
@@ -174,16 +156,6 @@ def _cancelled(a: AppointmentView, at: House) -> str:
     late = _("（已过按时取消时间）") if a.cancelled_late else ""
     reason = _("，原因：%(reason)s", reason=a.cancel_reason) if a.cancel_reason else ""
     return f"{at.moment(a.cancelled_at)} {who}{late}{reason}"
-
-
-def _event(event: AppointmentEvent, at: House) -> dict[str, Any]:
-    actor = ROLES.get(event.actor_kind) or ACTORS.get(event.actor_kind, event.actor_kind)
-    text = VERBS.get(event.verb, event.verb)
-    return {
-        "when_label": at.moment(event.at),
-        "text": f"{text}：{event.reason}" if event.reason else text,
-        "actor": actor,
-    }
 
 
 def _letters(a: AppointmentView, at: House) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from booking.errors import NotFound, Refusal
 from booking.notices import delivery as figures
 from booking.notices.call_queries import calls_open
 from booking.notices.delivery_list import DEEPEST, Line, letters_of_day
-from booking.notices.queries import channel_label, kind_label
+from booking.notices.queries import OF_A_HOSPITAL, channel_label, kind_label
 from booking.notices.resend import resend as resend_letter
 from booking.notices.why import why
 from booking.outbox import PLATFORM
@@ -32,25 +32,6 @@ CODES_LATE = timedelta(seconds=20)
 """Somebody is looking at a page and waits for a code."""
 CODES_FAILED = 3
 """Fewer failures than this are people who mistyped their number."""
-KINDS = (
-    "confirmed",
-    "reminder_day",
-    "reminder_hours",
-    "preparation",
-    "moved",
-    "cancelled",
-    "stopped",
-    "no_show",
-    "excused",
-    "appeal_declined",
-    "wish_joined",
-    "wish_offer",
-    "wish_missed",
-    "wish_ended",
-    "draw_entered",
-    "draw_lost",
-    "draw_off",
-)
 
 
 @blueprint.get("/delivery")
@@ -200,7 +181,7 @@ def _list(at: House) -> dict[str, Any]:
     on = read_date(args.get("date")) or at.today
     status = args.get("status", "") if args.get("status") in STATES else ""
     channel = args.get("channel", "") if args.get("channel") in CHANNELS else ""
-    kind = args.get("kind", "") if args.get("kind") in KINDS else ""
+    kind = args.get("kind", "") if args.get("kind") in OF_A_HOSPITAL else ""
     page = int(args["page"]) if args.get("page", "").isdecimal() and len(args["page"]) < 4 else 1
     page = min(max(page, 1), DEEPEST // PAGE)
     start, end = figures.day_bounds(on, at.zone)
@@ -277,7 +258,7 @@ def _filters(status: str, channel: str, kind: str) -> list[dict[str, Any]]:
             "id": "f-kind",
             "name": "kind",
             "label": _("内容"),
-            "options": [("", _("全部")), *((one, kind_label(one)) for one in KINDS)],
+            "options": [("", _("全部")), *((one, kind_label(one)) for one in OF_A_HOSPITAL)],
             "value": kind,
         },
     ]

@@ -33,6 +33,8 @@ LETTER = {
     "superseded": (_l("已被新通知代替"), ""),
     "suppressed": (_l("按设置不发"), ""),
 }
+WISHES = {"patient": _l("患者要求"), "hospital": _l("医院原因")}
+"""At whose wish a visit is moved or cancelled."""
 FIELDS = {
     "starts_local": "starts",
     "ends_local": "ends",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import aliased
 
@@ -81,29 +82,37 @@ class ShownLetter:
     due_at: datetime | None
 
 
+KINDS = {
+    "confirmed": _l("预约成功"),
+    "reminder_day": _l("就诊提醒（前一天）"),
+    "reminder_hours": _l("就诊提醒（当天）"),
+    "preparation": _l("就诊准备"),
+    "moved": _l("改约"),
+    "cancelled": _l("取消预约"),
+    "stopped": _l("停诊通知"),
+    "no_show": _l("爽约记录"),
+    "excused": _l("爽约免除"),
+    "appeal_declined": _l("申诉答复"),
+    "wish_joined": _l("候补登记"),
+    "wish_offer": _l("候补有号"),
+    "wish_missed": _l("候补让号"),
+    "wish_ended": _l("候补结束"),
+    "draw_entered": _l("抽签报名"),
+    "draw_lost": _l("抽签结果"),
+    "draw_off": _l("抽签取消"),
+    "coming": _l("确认会来"),
+    "arrived": _l("已报到"),
+    "reply": _l("短信自动回复"),
+    "code": _l("验证码"),
+}
+"""Every kind of letter there is, and what it is called: about a visit, a wish, a draw; to the hospital; to a phone."""
+OF_A_HOSPITAL = tuple(kind for kind in KINDS if kind != "code")
+"""The kinds a hospital sends; codes are the platform's."""
+
+
 def kind_label(kind: str) -> str:
-    """Return what a kind of letter is called."""
-    return {
-        "confirmed": _("预约成功"),
-        "reminder_day": _("就诊提醒（前一天）"),
-        "reminder_hours": _("就诊提醒（当天）"),
-        "preparation": _("就诊准备"),
-        "arrived": _("已报到"),
-        "moved": _("改约"),
-        "cancelled": _("取消预约"),
-        "stopped": _("停诊通知"),
-        "no_show": _("爽约记录"),
-        "excused": _("爽约免除"),
-        "appeal_declined": _("申诉答复"),
-        "draw_entered": _("抽签报名"),
-        "draw_lost": _("抽签结果"),
-        "draw_off": _("抽签取消"),
-        "code": _("验证码"),
-        "wish_joined": _("候补登记"),
-        "wish_offer": _("候补有号"),
-        "wish_missed": _("候补让号"),
-        "wish_ended": _("候补结束"),
-    }.get(kind, kind)
+    """Return what a kind of letter is called; one that only another release puts, by its own name."""
+    return str(KINDS.get(kind, kind))
 
 
 def channel_label(channel: str) -> str:

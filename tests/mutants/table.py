@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.channels import CHANNELS
 from tests.mutants.code import CODE
+from tests.mutants.desk import DESK
 from tests.mutants.inbound import INBOUND
 from tests.mutants.later import LATER
 from tests.mutants.ledger import LEDGER
@@ -14,4 +15,6 @@ from tests.mutants.texts import TEXTS
 from tests.mutants.waiting import WAITING
 from tests.mutants.watch import WATCH
 
-MUTANTS = SCHEMA + CODE + LATER + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH + LEDGER + TEXTS
+MUTANTS = (
+    SCHEMA + CODE + LATER + DESK + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH + LEDGER + TEXTS
+)
