@@ -16,6 +16,7 @@ from booking.appointments.models import Appointment
 from booking.appointments.patient_rules import ensure_patient_may
 from booking.appointments.turns import close_wish, lock_wish
 from booking.appointments.wish_models import WishOffer, WishPatient
+from booking.appointments.wish_rules import ASKED_WHEN_ACCEPTED
 from booking.directory.models import Policy, Practice
 from booking.errors import Refusal
 from booking.people.models import PatientLink
@@ -24,8 +25,6 @@ from booking.schedule.sellable import sellable
 from booking.schedule.waiting_rules import LEAST_TO_ANSWER, accept_by
 from booking.schedule.wanted import WAITING, Wish, covers, with_practice
 
-ASKED_WHEN_ACCEPTED = "?"
-"""Where a session asks for a referral, its number is given with the acceptance."""
 COMING = ("confirming", "booked", "arrived", "in_visit")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from booking.errors import NotFound, Refusal
 
+ASKED_WHEN_ACCEPTED = "?"
+"""Where a session asks for a referral, its number is given with the acceptance."""
 LEAST_HISTORY = 20
 """With fewer wishes that ended in the past, odds are not known."""
 LINES = ((1, 3), (4, 10), (11, 30), (31, 10**6))

@@ -26,6 +26,7 @@ from booking.appointments.wish_rules import (
     TooManyWishes,
     digest_of,
 )
+from booking.appointments.wish_suits import ensure_some_use
 from booking.clock import db_now, local
 from booking.db import broken_constraint, new_id, retried, transaction
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Practice
@@ -73,7 +74,8 @@ def join(
     among what is wanted. The same `key`, or the same patients and session again, give the same wish.
 
     Raises NotFull while a place of the session can simply be booked (R3), ListClosed, AlreadyBooked, AlreadyWaiting,
-    TooManyWishes, NotLinked, BadInput, KeyReused, NotFound, NotAllowed.
+    TooManyWishes, NotLinked, BadInput, KeyReused, NotFound, NotAllowed and, for a patient who could never be offered
+    anything of it, Blocked or the refusal of the session's rules, as at a booking (`ensure_some_use`).
     """
     ensure_may(actor, "join_wish", hospital_id)
     named = {
@@ -175,6 +177,7 @@ def _join(
             ],
         )
         wish = session.get_one(Wish, (hospital_id, wish_id))
+        ensure_some_use(session, wish, patients, policy, zone=clinic.zone, now=now)
         expires = min(wish.ends_at, now + timedelta(days=1))
         tell_wish(session, wish, "wish_joined", policy=policy, zone=clinic.zone, now=now, expires_at=expires)
     return wish

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
+from typing import Protocol
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -10,12 +11,12 @@ from flask_babel import gettext as _
 from booking import clock, wording
 from booking.appointments.no_show_rules import Blocked
 from booking.appointments.patient_rules import blocked, blocks_of
-from booking.appointments.queries import AppointmentView
 from booking.db import db
 from booking.directory.models import Policy
 from booking.errors import Refusal
 from booking.people.queries import PatientView
 from booking.schedule.admission import (
+    Admits,
     BirthDateUnknown,
     NotAdmitted,
     NotThisAge,
@@ -27,7 +28,22 @@ from booking.schedule.admission import (
 from booking.web.session import now
 
 
-def notes(view: AppointmentView, people: list[PatientView], policy: Policy) -> dict[str, str]:
+class Visit(Protocol):
+    """What is asked of a time, held or waited for: where and when it is, and whom its session is for."""
+
+    @property
+    def hospital_id(self) -> int: ...
+    @property
+    def hospital_slug(self) -> str: ...
+    @property
+    def zone(self) -> str: ...
+    @property
+    def visit_date(self) -> date: ...
+    @property
+    def admits(self) -> Admits | None: ...
+
+
+def notes(view: Visit, people: list[PatientView], policy: Policy) -> dict[str, str]:
     """Return what stands beside each patient's name: why this time is not for them, else the end of their ID number."""
     found = blocks_of(db.session(), policy, view.hospital_id, [one.id for one in people], _today(view))
     said = {}
@@ -42,7 +58,7 @@ def notes(view: AppointmentView, people: list[PatientView], policy: Policy) -> d
     return {name: text for name, text in said.items() if text}
 
 
-def warnings(view: AppointmentView, people: list[PatientView], policy: Policy) -> list[str]:
+def warnings(view: Visit, people: list[PatientView], policy: Policy) -> list[str]:
     """Return a sentence for each patient whose online booking is closed at this hospital."""
     session = db.session()
     found = blocks_of(session, policy, view.hospital_id, [one.id for one in people], _today(view))
@@ -51,7 +67,7 @@ def warnings(view: AppointmentView, people: list[PatientView], policy: Policy) -
     ]
 
 
-def way_on(refusal: Refusal, view: AppointmentView) -> dict[str, str] | None:
+def way_on(refusal: Refusal, view: Visit) -> dict[str, str] | None:
     """Return the link that leads on from a refusal about the patient, None when there is none."""
     if isinstance(refusal, Blocked):
         return {"text": _("看爽约记录"), "url": url_for("no_shows.list_no_shows")}
@@ -63,11 +79,11 @@ def way_on(refusal: Refusal, view: AppointmentView) -> dict[str, str] | None:
     return None
 
 
-def _today(view: AppointmentView) -> Any:
+def _today(view: Visit) -> date:
     return clock.local(now(), view.zone).date()
 
 
-def _unsuited(view: AppointmentView, one: PatientView) -> str:
+def _unsuited(view: Visit, one: PatientView) -> str:
     """Why age or sex keeps this patient out, in a few words; earlier visits and referrals are asked at confirm."""
     years = full_years(one.birth_date, view.visit_date)
     try:

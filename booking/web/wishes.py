@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from booking.appointments.wish_queries import (
 )
 from booking.appointments.wish_queries import wish as wish_of
 from booking.appointments.wish_rules import NoSuchWish, NotFull
+from booking.appointments.wish_suits import passed_over
 from booking.appointments.wishes import ensure_full
 from booking.appointments.wishes import join as join_list
 from booking.appointments.wishes import leave as leave_list
@@ -35,10 +37,11 @@ from booking.directory.models import Policy
 from booking.directory.policy import current_policy
 from booking.errors import NotFound, Refusal
 from booking.limits import limiter
-from booking.people.queries import patients_of
+from booking.people.queries import PatientView, patients_of
 from booking.refs import Key, parse_ref, ref
+from booking.schedule.admission import Admits, in_words
 from booking.schedule.sellable import SELLING
-from booking.web import cards, passes
+from booking.web import cards, passes, suits
 from booking.web.appointments import tabs
 from booking.web.forms import WishForm, offered, put_errors
 from booking.web.inputs import day, line
@@ -52,6 +55,17 @@ AHEAD = timedelta(days=30)
 Problem = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Visit:
+    """The session as `suits` asks of it whom it is for."""
+
+    hospital_id: int
+    hospital_slug: str
+    zone: str
+    visit_date: date
+    admits: Admits | None
+
+
 @blueprint.route("/wait/<ref:clinic>", methods=["GET", "POST"])
 @signed_in
 @limiter.limit("20/minute", methods=["POST"], key_func=browser)
@@ -62,17 +76,14 @@ def join(clinic: Key) -> ResponseReturnValue:
         raise NotFound(_("没有找到这个班次，请回到医生页面重新选择。"))
     if request.method == "GET" and (offer.clinic.status not in SELLING or offer.clinic.ends_at <= now()):
         return redirect(_doctor_page(offer), code=303)  # the doctor's page says what became of it
-    people = {
-        str(one.id): f"{one.masked_name}（{one.relation_name}）"
-        for one in patients_of(account_id() or 0, now())
-    }
+    people = patients_of(account_id() or 0, now())
     form = WishForm() if request.method == "POST" else WishForm(formdata=None)
     _fill_choices(form, offer, people)
     if request.method == "GET":
         _start(form, offer, people)
-        return _join_page(clinic, offer, form, bool(people))
+        return _join_page(clinic, offer, form, people)
     if not form.validate():
-        return _join_page(clinic, offer, form, bool(people)), 422
+        return _join_page(clinic, offer, form, people), 422
     any_doctor = bool(form.department.data)
     try:
         made = join_list(
@@ -95,7 +106,7 @@ def join(clinic: Key) -> ResponseReturnValue:
         problems = put_errors(form, refusal)
         for one in problems:
             one["more"] = _way_on(refusal, offer)
-        return _join_page(clinic, offer, form, bool(people), problems), refusal.status
+        return _join_page(clinic, offer, form, people, problems), refusal.status
     return redirect(url_for("wishes.wish", wish=ref(made), joined=1), code=303)
 
 
@@ -111,15 +122,24 @@ def _way_on(refusal: Refusal, offer: Offered) -> dict[str, str] | None:
     if "appointment_id" in facts:
         name = ref(hospital_id, facts["appointment_id"])
         return {"text": _("看那个预约"), "url": url_for("appointments.detail", appointment=name)}
+    way = suits.way_on(refusal, _visit(offer))
+    if way is not None:
+        return way
     return {"text": _("看这位医生的时间"), "url": _doctor_page(offer)} if refusal.status != 422 else None
+
+
+def _visit(offer: Offered) -> _Visit:
+    row = offer.clinic
+    return _Visit(row.hospital_id, offer.hospital.slug, row.zone, row.local_date, row.admits)
 
 
 def _doctor_page(offer: Offered) -> str:
     return cards.address(offer.doctor.slug, offer.clinic.local_date)
 
 
-def _fill_choices(form: WishForm, offer: Offered, people: dict[str, str]) -> None:
-    form.patients.choices = offered(people.items())
+def _fill_choices(form: WishForm, offer: Offered, people: list[PatientView]) -> None:
+    names = ((str(one.id), f"{one.masked_name}（{one.relation_name}）") for one in people)
+    form.patients.choices = offered(names)
     days = [(one.isoformat(), wording.day_long(one)) for one in offer.dates]
     form.first.choices = form.last.choices = offered(days)
     for field, pairs in (
@@ -131,10 +151,10 @@ def _fill_choices(form: WishForm, offer: Offered, people: dict[str, str]) -> Non
     form.department.label.text = _("%(dept)s的医生都可以", dept=offer.department.name)
 
 
-def _start(form: WishForm, offer: Offered, people: dict[str, str]) -> None:
+def _start(form: WishForm, offer: Offered, people: list[PatientView]) -> None:
     """What stands in the form at first: this doctor, this day, this part of day, this campus; the only patient."""
     form.request_key.data = secrets.token_hex(16)
-    form.patients.data = list(people) if len(people) == 1 else []
+    form.patients.data = [str(one.id) for one in people] if len(people) == 1 else []
     form.first.data = form.last.data = offer.clinic.local_date.isoformat()
     form.doctors.data = [offer.doctor.id.hex]
     form.parts.data = [offer.clinic.day_part_id.hex]
@@ -142,7 +162,11 @@ def _start(form: WishForm, offer: Offered, people: dict[str, str]) -> None:
 
 
 def _join_page(
-    clinic: Key, offer: Offered, form: WishForm, has_people: bool, problems: list[Problem] | None = None
+    clinic: Key,
+    offer: Offered,
+    form: WishForm,
+    people: list[PatientView],
+    problems: list[Problem] | None = None,
 ) -> str:
     row, here = offer.clinic, url_for("wishes.join", clinic=clinic)
     policy = current_policy(db.session(), row.hospital_id)
@@ -156,7 +180,9 @@ def _join_page(
         form=form,
         action=here,
         problems=problems or [],
-        no_patients=not has_people,
+        admits=in_words(row.admits),
+        patient_notes=suits.notes(_visit(offer), people, policy),
+        no_patients=not people,
         add_patient_url=url_for("patients.add", next=here),
         several_campuses=len(offer.campuses) > 1,
         several_doctors=len(offer.doctors) > 1,
@@ -341,10 +367,15 @@ def _wish_page(view: WishView, problems: list[Problem] | None = None, *, joined:
         over=_why_over(view) if not live else _stopped() if view.stopped and not standing else "",
         again_url=cards.address(view.doctor_slug),
         doctor=view.doctor,
+        passed_over=_passed_over(view) if live and not standing else [],
         rules=_rules(policy) if live and not standing and not view.stopped else [],
         phone=view.hospital_phone,
         problems=problems or [],
     )
+
+
+def _passed_over(view: WishView) -> list[str]:
+    return [one.text for one in passed_over(view.hospital_id, view.id)]
 
 
 def _standing(view: WishView) -> list[AppointmentView]:

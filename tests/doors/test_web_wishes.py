@@ -245,3 +245,23 @@ def test_the_desk_sees_how_many_wait_and_in_which_order(app, at, sold_out):
         assert "2 人在等" in text_of(desk.get(f"/staff/sessions/{opened.id}"))
         other = seat(app, factory.clinic(), "desk")
         assert other.get(f"/staff/sessions/{opened.id}/waiting").status_code == 404
+
+
+def test_who_could_never_be_offered_anything_reads_it_beside_the_name_and_after_the_button(
+    app, at, sold_out, person, visitor
+):
+    opened, _ = sold_out
+    with app.app_context(), transaction() as session:
+        session.execute(update(ClinicSession).values(admits={"age_max": 14}))
+    page = visitor.get(f"/wait/{ref(opened.session)}")
+    assert "接诊范围 只接待 14 岁及以下患者" in words(page) and "岁，不在接诊范围" in words(page)
+    refused = join(visitor, page, person)
+    assert refused.status_code == 409 and "这个门诊只接待 14 岁及以下的患者" in refused.text
+    assert "看这家医院的其他门诊" in refused.text
+    with app.app_context():
+        colleague = factory.another_doctor(at)
+        full(colleague)
+        assert not db.session.scalars(select(Wish)).all()
+    both = [at.doctor.id.hex, colleague.doctor.id.hex]
+    joined = visitor.follow(join(visitor, refused, person, doctors=both))
+    assert "轮到时会跳过你的情况 这个门诊只接待 14 岁及以下的患者" in words(joined)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from tests.model.places import Places
@@ -58,6 +58,12 @@ class Rules(Places):
         ahead = [one for one in ahead if one.slot.starts > self.now]
         if account is not None and moving is None and len(ahead) >= LIMITS["open_per_account"]:
             raise Refused("AccountLimit")
+
+    def missed(self, patient: int) -> list[date]:
+        """The days on which the patient did not come."""
+        return [
+            one.slot.session.day for one in self.visits if one.patient == patient and one.status == "no_show"
+        ]
 
     def _tell(self, one: Visit, kind: str | None) -> None:
         """Letters that wait are superseded, those of the new state wait. Without an account nobody is told here."""

@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from tests.model.rules import Rules
 from tests.model.things import (
     ACTIVE,
+    BLOCK,
     LEAST_TO_ANSWER,
     LIMITS,
     LIVE,
@@ -71,6 +72,11 @@ class WaitingList(Rules):
         slots = [one for one in self.slots if one.session is session and one.closes > self.now]
         if session.release > self.now or any(self.free(one) for one in slots):
             raise Refused("NotFull")
+        if any(
+            on <= self.now.date() < on + BLOCK and on + BLOCK > made.ends.date()
+            for on in self.missed(patient)
+        ):
+            raise Refused("Blocked")
         made.letters[0, "wish_joined", "waiting"] += WAYS
         self.wishes.append(made)
         self.known.add(patient)

@@ -11,7 +11,10 @@ ANSWER = "booking/appointments/answer_offer.py"
 JOIN = "booking/appointments/wishes.py"
 RESERVE = "booking/appointments/reserve.py"
 
+SUITS = "booking/appointments/wish_suits.py"
+
 WISHES = "tests/verbs/test_wishes.py::"
+WHO = "tests/verbs/test_wish_suits.py::"
 
 WAITING = (
     Mutant(
@@ -105,5 +108,37 @@ WAITING = (
         OFFERS,
         (("    return facts if now < closes and ", "    return facts if True or "),),
         (WISHES + "test_a_place_that_waits_when_its_list_closes_is_not_offered_any_more",),
+    ),
+    Mutant(
+        "waits-for-what-is-for-others",
+        "who could never use a place of what they wait for is refused when joining, as at a booking",
+        "R6, R27",
+        JOIN,
+        (("        ensure_some_use(session, wish, patients, policy, zone=clinic.zone, now=now)\n", ""),),
+        (
+            WHO + "test_whom_the_session_is_not_for_is_refused_as_at_a_booking_and_nothing_is_written",
+            WHO + "test_who_is_blocked_until_the_list_closes_is_told_by_whom_why_and_until_when",
+        ),
+    ),
+    Mutant(
+        "one-of-a-pair-asked",
+        "both of a pair are asked whether they could use a place",
+        "R6, R27",
+        SUITS,
+        (
+            (
+                "        refusal = next(iter(_refusals(session, one, patient_ids)), None)\n",
+                "        refusal = next(iter(_refusals(session, one, patient_ids[:1])), None)\n",
+            ),
+        ),
+        (WHO + "test_both_of_a_pair_are_asked",),
+    ),
+    Mutant(
+        "wider-wish-refused",
+        "a wish some of which can be used is taken",
+        "R6",
+        SUITS,
+        (("        if refusal is None:\n            return\n", ""),),
+        (WHO + "test_a_wider_wish_is_taken_while_some_of_it_can_be_used_and_says_what_will_not_be_offered",),
     ),
 )
