@@ -49,6 +49,10 @@ VERBS = {
     "was_here": _l("现场确认来过"),
     "book_at_desk": _l("医院代约"),
     "add_extra": _l("加号"),
+    "offer": _l("给候补的人留号"),
+    "accept": _l("候补的人要了这个号"),
+    "decline": _l("候补的人不要这个号"),
+    "leave": _l("退出候补"),
 }
 ACTORS = {"account": _l("患者"), "browser": _l("患者"), "code": _l("患者（凭预约码）"), "system": _l("系统")}
 
