@@ -1,4 +1,7 @@
-"""Accept an offer of the waiting list, or decline it: each one transaction, for a pair both halves or none."""
+"""Accept an offer of the waiting list, or decline it: each one transaction, for a pair both halves or none.
+
+By the account that waits, or by the desk for somebody who rings: the same rules, the same letters, and a line in the trail.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,10 @@ from booking.people.models import PatientLink
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.wanted import Wish
 from booking.staff.rules import Actor, ensure_may
+from booking.staff.trail import record
+
+LET_GO = "这位就诊人已不在你的账号里，不能替他预约。"
+LET_GO_AT_DESK = "这位就诊人已不在登记候补的账号里，不能用这个候补预约。"
 
 
 @retried
@@ -58,9 +65,9 @@ def accept_offer(
         if all(row.status in COMING for row in rows) and wish.status == "served":
             return rows  # the second half of a double click, or a repeat when they have arrived
         _ensure_stands(session, rows, wish, round_of, now)
-        _lock_patients(session, hospital_id, [row.patient_id or 0 for row in rows], actor.account_id)
+        _lock_patients(session, wish, [row.patient_id or 0 for row in rows], actor)
         for row in rows:
-            _book(session, row, actor, remind, referral, now)
+            _book(session, row, wish, actor, remind, referral, now)
         session.execute(
             update(WishOffer)
             .where(
@@ -72,28 +79,27 @@ def accept_offer(
             .execution_options(synchronize_session=False)
         )
         close_wish(session, wish, "served", "accepted", now=now)
+        _record(session, "accept_offer", wish, rows, actor, now)
     return rows
 
 
-def _lock_patients(
-    session: Session, hospital_id: int, patient_ids: Sequence[int], account_id: int | None
-) -> None:
+def _lock_patients(session: Session, wish: Wish, patient_ids: Sequence[int], actor: Actor) -> None:
     """Lock the patients' charts in one order, then the account. Raises NotLinked for one the account has let go."""
     for patient_id in sorted(patient_ids):
-        link = session.get(PatientLink, (account_id, patient_id))
+        link = session.get(PatientLink, (wish.account_id, patient_id))
         if link is None or link.ended_at is not None:
-            raise NotLinked("这位就诊人已不在你的账号里，不能替他预约。")
-        lock_chart(session, hospital_id, patient_id)
-    lock_chart(session, hospital_id, max(patient_ids), account_id)
+            raise NotLinked(LET_GO_AT_DESK if actor.is_staff else LET_GO)
+        lock_chart(session, wish.hospital_id, patient_id)
+    lock_chart(session, wish.hospital_id, max(patient_ids), wish.account_id)
 
 
 def _book(
-    session: Session, row: Appointment, actor: Actor, remind: bool, referral: str, now: datetime
+    session: Session, row: Appointment, wish: Wish, actor: Actor, remind: bool, referral: str, now: datetime
 ) -> None:
     policy = policy_version(session, row.hospital_id, row.policy_version)
     assert row.patient_id is not None  # an offer is made to a patient
     ensure_patient_may(
-        session, policy, row, row.patient_id, now=now, account_id=actor.account_id, referral=referral
+        session, policy, row, row.patient_id, now=now, account_id=wish.account_id, referral=referral
     )
     change_status(
         session,
@@ -125,18 +131,30 @@ def decline_offer(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor) 
     with transaction() as session:
         rows, wish, _ = _own_offer(session, hospital_id, appointment_id, actor)
         now = db_now(session)
-        for row in rows:
-            if row.status == "held" and row.held_until is not None:
+        stood = [row for row in rows if row.status == "held"]
+        for row in stood:
+            if row.status == "held" and row.held_until is not None:  # the other half may have ended it
                 verb = "decline" if row.held_until > now else "expire"
                 end_hold(session, row, verb, actor=actor, now=now)
+        if stood:
+            _record(session, "decline_offer", wish, stood, actor, now)
         session.refresh(wish)
     return wish
+
+
+def _record(
+    session: Session, verb: str, wish: Wish, rows: Sequence[Appointment], actor: Actor, now: datetime
+) -> None:
+    """Write into the trail what staff answered for somebody; people's own answers are in the events alone."""
+    if actor.is_staff:
+        change = {"appointments": [row.id.hex for row in rows]}
+        record(session, wish.hospital_id, actor, verb, "wish", wish.id, now=now, change=change)
 
 
 def _own_offer(
     session: Session, hospital_id: int, appointment_id: uuid.UUID, actor: Actor
 ) -> tuple[list[Appointment], Wish, int]:
-    """Lock the appointments of an offer and its wish; anybody else's does not exist."""
+    """Lock the appointments of an offer and its wish; to an account anybody else's does not exist."""
     offer = session.scalars(
         select(WishOffer).where(
             WishOffer.hospital_id == hospital_id, WishOffer.appointment_id == appointment_id
@@ -147,7 +165,7 @@ def _own_offer(
     round_of, wish_id = offer.round, offer.wish_id
     rows = list(lock_offers(session, hospital_id, wish_id, round=round_of))
     wish = lock_wish(session, hospital_id, wish_id)
-    if wish is None or wish.account_id != actor.account_id:
+    if wish is None or (actor.kind == "account" and wish.account_id != actor.account_id):
         raise NoSuchWish()
     return rows, wish, round_of
 

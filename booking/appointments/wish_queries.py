@@ -18,8 +18,8 @@ from booking.appointments.wish_rules import Odds
 from booking.clock import db_now
 from booking.db import db
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Hospital, Practice
-from booking.people.models import Patient
-from booking.people.rules import mask_name
+from booking.people.models import Account, Patient
+from booking.people.rules import mask_name, mask_phone
 from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import LIVE_WISH, LIVING, Wish, WishChoice, covers, with_practice
 
@@ -240,25 +240,31 @@ def _offers(row: Wish) -> tuple[list[AppointmentView], bool]:
 
 @dataclass(frozen=True)
 class Waiting:
-    """One line of a session's waiting list as the desk sees it; names masked. `joined_at` is when they joined."""
+    """One line of a session's waiting list as the desk sees it; names and the account's phone masked.
+
+    `joined_at` is when they joined; `offer_id` one of the appointments they may accept now.
+    """
 
     id: uuid.UUID
     line: int
     status: str
     status_name: str
     patients: list[str]
+    phone: str
     joined_at: datetime
     accept_by: datetime | None
+    offer_id: uuid.UUID | None
     turns_kept: int
 
 
 def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
     """Return those who wait for a session, in the order in which they are asked."""
-    rows = db.session.scalars(
-        select(Wish)
+    rows = db.session.execute(
+        select(Wish, Account.phone)
         .select_from(ClinicSession)
         .join(Practice, with_practice())
         .join(Wish, covers())
+        .join(Account, Account.id == Wish.account_id)
         .where(
             ClinicSession.hospital_id == hospital_id,
             ClinicSession.id == session_id,
@@ -267,21 +273,27 @@ def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
         .order_by(Wish.turn_at, Wish.id)
         .limit(200)
     ).all()
-    return [
-        Waiting(
-            row.id,
-            line,
-            row.status,
-            WISH_STATUS[row.status],
-            [mask_name(one.name) for one in _patients(row)],
-            row.joined_at,
-            min((one.held_until for one in _offers(row)[0] if one.held_until), default=None)
-            if row.status == "offered"
-            else None,
-            row.turns_kept,
-        )
-        for line, row in enumerate(rows, start=1)
-    ]
+    now = db_now(db.session())
+    return [_waiting(row, phone, line, now) for line, (row, phone) in enumerate(rows, start=1)]
+
+
+def _waiting(row: Wish, phone: str, line: int, now: datetime) -> Waiting:
+    """An offer that has run out may not have been tidied away yet: then they wait."""
+    offers = _offers(row)[0] if row.status == "offered" else []
+    standing = [one for one in offers if one.held_until and one.held_until > now]
+    status = "waiting" if row.status == "offered" and not standing else row.status
+    return Waiting(
+        row.id,
+        line,
+        status,
+        WISH_STATUS[status],
+        [mask_name(one.name) for one in _patients(row)],
+        mask_phone(phone),
+        row.joined_at,
+        min((one.held_until for one in standing if one.held_until), default=None),
+        standing[0].id if standing else None,
+        row.turns_kept,
+    )
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from booking.schedule.sellable import sellable
 from booking.schedule.waiting_rules import list_closes
 from booking.schedule.wanted import LIVE_WISH, SELLING, Wish, WishChoice
 from booking.staff.rules import Actor, ensure_may
+from booking.staff.trail import record
 
 LONGEST_SPAN = timedelta(days=60)
 KEPT = timedelta(days=400)
@@ -324,7 +325,10 @@ def ensure_full(session: Session, clinic: ClinicSession, now: datetime) -> None:
 
 @retried
 def leave(hospital_id: int, wish_id: uuid.UUID, *, actor: Actor) -> Wish:
-    """Leave the waiting list; a standing offer goes to the next. A repeat changes nothing. Raises NoSuchWish, NotAllowed."""
+    """Leave the waiting list; a standing offer goes to the next. A repeat changes nothing. Raises NoSuchWish, NotAllowed.
+
+    By the account that waits, or by the desk for somebody who rings.
+    """
     ensure_may(actor, "leave_wish", hospital_id)
     with transaction() as session:
         offers = lock_offers(session, hospital_id, wish_id)
@@ -339,4 +343,6 @@ def leave(hospital_id: int, wish_id: uuid.UUID, *, actor: Actor) -> Wish:
             for row in offers:
                 if row.status == "held":
                     end_hold(session, row, "leave", actor=actor, now=now)
+            if actor.is_staff:
+                record(session, hospital_id, actor, "leave_wish", "wish", wish.id, now=now)
     return wish

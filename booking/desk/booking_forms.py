@@ -1,4 +1,4 @@
-"""The forms of booking at the desk: who, how they came, and what is said about it."""
+"""The forms of booking and answering at the desk: who, how they came, and what is said about it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ class BookForm(FlaskForm):
     )
     override = StringField(
         _l("仍要预约的原因"), validators=[Length(max=200, message=_l("最多 200 个字"))], filters=[plain]
+    )
+
+
+class OfferForm(FlaskForm):
+    """What somebody who waits answers through the desk; `offer` is the time they were read out."""
+
+    key = HiddenField(filters=[narrow], validators=[Length(max=64)])
+    offer = HiddenField(filters=[narrow])
+    referral = StringField(
+        _l("转诊单号和开单医院"), validators=[Length(max=80, message=_l("最多 80 个字"))], filters=[plain]
     )
 
 

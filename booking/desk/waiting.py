@@ -1,17 +1,30 @@
-"""Who waits for a session (候补), as the desk sees it: how many, in which order, who is being asked."""
+"""Who waits for a session (候补), as the desk sees it: how many, in which order, who is being asked; and answering for them."""
 
 from __future__ import annotations
 
+import secrets
 import uuid
+from typing import Any
 
-from flask import Blueprint, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking import wording
-from booking.appointments.wish_queries import Waiting, waiting_list
+from booking.appointments.answer_offer import accept_offer, decline_offer
+from booking.appointments.queries import AppointmentView
+from booking.appointments.rules import KeyReused
+from booking.appointments.wish_queries import Waiting, WishView, waiting_list
+from booking.appointments.wish_queries import wish as wish_of
+from booking.appointments.wish_rules import NoSuchWish, OfferOver
+from booking.appointments.wishes import leave as leave_list
+from booking.desk import labels
+from booking.desk.booking_forms import OfferForm
+from booking.desk.grid import read_id
 from booking.desk.house import House, house
-from booking.desk.session import hospital_id, staff_page
+from booking.desk.session import can, hospital_id, me, staff_page
+from booking.errors import NotFound, Refusal
+from booking.people.rules import mask_phone
 from booking.schedule.desk_queries import session_detail
 
 blueprint = Blueprint("waiting", __name__)
@@ -21,6 +34,91 @@ blueprint = Blueprint("waiting", __name__)
 @staff_page("read_schedule")
 def waiting(session_id: uuid.UUID) -> ResponseReturnValue:
     """Show the waiting list of a session in the order in which people are asked; names masked."""
+    return _page(session_id)
+
+
+@blueprint.route("/sessions/<uuid:session_id>/waiting/<uuid:wish_id>/accept", methods=["GET", "POST"])
+@staff_page("accept_offer")
+def accept(session_id: uuid.UUID, wish_id: uuid.UUID) -> ResponseReturnValue:
+    """Show what is offered, to be read out to whoever rings; a POST books it and leads to the code to read out."""
+    form = OfferForm()
+    if request.method == "GET":
+        view = _view(wish_id)
+        standing = _standing(view)
+        form.key.data, form.offer.data = secrets.token_hex(16), standing[0].id.hex if standing else ""
+        return _accept_page(session_id, view, form)
+    if not form.validate_on_submit():
+        return _accept_page(session_id, _view(wish_id), form), 422
+    offer = _offer(form)
+    try:
+        booked = accept_offer(
+            hospital_id(),
+            offer,
+            actor=me(),
+            referral=form.referral.data or "",
+            key=form.key.data or None,
+        )
+    except NotFound:
+        raise
+    except Refusal as refusal:
+        if isinstance(refusal, KeyReused):
+            form.key.data = secrets.token_hex(16)  # what is shown now is another request
+        return _accept_page(session_id, _view(wish_id), form, labels.problems(refusal)), refusal.status
+    if len(booked) > 1:
+        flash(_("两位都约好了，短信里有各自的预约码。"), "ok")
+        return redirect(_list_url(session_id), code=303)
+    return redirect(url_for("desk.booking.done", appointment_id=booked[0].id), code=303)
+
+
+@blueprint.post("/sessions/<uuid:session_id>/waiting/<uuid:wish_id>/decline")
+@staff_page("decline_offer")
+def decline(session_id: uuid.UUID, wish_id: uuid.UUID) -> ResponseReturnValue:
+    """Let the offer go to the next in line for whoever rings; a repeat changes nothing."""
+    form = OfferForm()
+    if not form.validate_on_submit():
+        raise NoSuchWish()
+    _view(wish_id)
+    decline_offer(hospital_id(), _offer(form), actor=me())
+    flash(_("已让给下一位，这位患者仍在候补。"), "ok")
+    return redirect(_list_url(session_id), code=303)
+
+
+@blueprint.post("/sessions/<uuid:session_id>/waiting/<uuid:wish_id>/leave")
+@staff_page("leave_wish")
+def leave(session_id: uuid.UUID, wish_id: uuid.UUID) -> ResponseReturnValue:
+    """Leave the waiting list for whoever rings; a repeat changes nothing."""
+    leave_list(hospital_id(), wish_id, actor=me())
+    flash(_("已替患者退出候补。"), "ok")
+    return redirect(_list_url(session_id), code=303)
+
+
+def _view(wish_id: uuid.UUID) -> WishView:
+    found = wish_of(hospital_id(), wish_id)
+    if found is None:
+        raise NoSuchWish()
+    return found
+
+
+def _offer(form: OfferForm) -> uuid.UUID:
+    offer = read_id(form.offer.data)
+    if offer is None:
+        raise NoSuchWish()
+    return offer
+
+
+def _standing(view: WishView) -> list[AppointmentView]:
+    at = house()
+    return [one for one in view.offers if one.held_until and one.held_until > at.now]
+
+
+def _list_url(session_id: uuid.UUID) -> str:
+    return url_for("desk.waiting.waiting", session_id=session_id)
+
+
+# --- what the pages show ---------------------------------------------------------------------------------------------
+
+
+def _page(session_id: uuid.UUID) -> str:
     at, detail = house(), session_detail(hospital_id(), session_id)
     rows, clinic = waiting_list(hospital_id(), session_id), detail.session
     oldest = min((row.joined_at for row in rows), default=None)
@@ -40,19 +138,62 @@ def waiting(session_id: uuid.UUID) -> ResponseReturnValue:
             },
             {"label": _("最早登记"), "value": at.moment(oldest) or "–", "tone": ""},
         ],
-        rows=[_row(row, at) for row in rows],
+        rows=[_row(row, session_id, at) for row in rows],
+        may_answer=can("accept_offer"),
         back_url=url_for("desk.sessions.edit", session_id=session_id),
     )
 
 
-def _row(row: Waiting, at: House) -> dict[str, object]:
+def _row(row: Waiting, session_id: uuid.UUID, at: House) -> dict[str, object]:
     told = _("请在 %(until)s 前确认", until=at.moment(row.accept_by)) if row.accept_by else ""
+    own: dict[str, Any] = {"session_id": session_id, "wish_id": row.id}
+    offered = row.offer_id is not None and can("accept_offer")
     return {
         "line": row.line,
         "patients": _("、").join(row.patients),
         "pair": len(row.patients) > 1,
+        "phone": row.phone if can("accept_offer") else "",
         "joined": at.moment(row.joined_at),
         "status_label": row.status_name,
         "tone": "few" if row.status == "offered" else "wait",
         "note": told or ("" if row.turns_kept else _("名次已保留过一次")),
+        "offer": row.offer_id.hex if row.offer_id else "",
+        "accept_url": url_for("desk.waiting.accept", **own) if offered else "",
+        "decline_url": url_for("desk.waiting.decline", **own) if offered else "",
+        "leave_url": url_for("desk.waiting.leave", **own) if can("leave_wish") else "",
     }
+
+
+def _accept_page(
+    session_id: uuid.UUID, view: WishView, form: OfferForm, problems: list[dict[str, Any]] | None = None
+) -> str:
+    at, standing = house(), _standing(view)
+    over = ""
+    if not standing and not problems:
+        over = _("已约到") if view.status == "served" else OfferOver().text
+    return render_template(
+        "staff/waiting_accept.html",
+        form=form,
+        problems=problems or [],
+        offers=[_shown(one) for one in standing],
+        until=at.moment(view.accept_by) if standing else "",
+        needs_referral=view.needs_referral,
+        over=over,
+        back_url=_list_url(session_id),
+    )
+
+
+def _shown(a: AppointmentView) -> list[tuple[str, str]]:
+    who = [a.patient_name, _("女") if a.patient_sex == "f" else _("男")]
+    if a.patient_age is not None:
+        who.append(_("%(n)s 岁", n=a.patient_age))
+    phone = a.patient_phone or a.booker_phone
+    return [
+        (_("患者"), "，".join(who)),
+        (_("证件尾号"), a.id_tail),
+        (_("手机"), mask_phone(phone) if phone else ""),
+        (_("时间"), wording.when_long(a.visit_date, a.starts_local, a.part)),
+        (_("医生"), f"{a.doctor} {a.doctor_title}".strip()),
+        (_("地点"), "，".join(word for word in (a.campus, a.department, a.room) if word)),
+        (_("费用"), f"{a.fee_name} {wording.fee(a.fee_cents)}" if a.fee_cents else ""),
+    ]

@@ -20,6 +20,7 @@ IDS = {
     "slot_id": "00000000-0000-0000-0000-000000000004",
     "call_id": "00000000-0000-0000-0000-000000000005",
     "message_id": "00000000-0000-0000-0000-000000000006",
+    "wish_id": "00000000-0000-0000-0000-000000000007",
 }
 VALUES = {name: uuid.UUID(text) for name, text in IDS.items()} | {"patient_id": 10**15}
 
@@ -59,6 +60,10 @@ MATRIX = {
     ("desk.delivery.resend", "POST"): "-y-y",
     ("desk.mine.mine", "GET"): "yyyy",
     ("desk.waiting.waiting", "GET"): "yy-y",
+    ("desk.waiting.accept", "GET"): "-y-y",
+    ("desk.waiting.accept", "POST"): "-y-y",
+    ("desk.waiting.decline", "POST"): "-y-y",
+    ("desk.waiting.leave", "POST"): "-y-y",
     ("desk.booking.sessions", "GET"): "-y-y",
     ("desk.booking.slots", "GET"): "-y-y",
     ("desk.booking.patient", "GET"): "-y-y",

@@ -11,6 +11,7 @@ EXTRA = "booking/appointments/extra.py"
 
 WISHES = "tests/verbs/test_wishes.py::"
 AT_DESK = "tests/verbs/test_at_desk.py::"
+RINGS = "tests/verbs/test_wishes_at_desk.py::"
 
 OFFERS = (
     Mutant(
@@ -28,11 +29,35 @@ OFFERS = (
         ANSWER,
         (
             (
-                "    if wish is None or wish.account_id != actor.account_id:\n",
+                '    if wish is None or (actor.kind == "account" and wish.account_id != actor.account_id):\n',
                 "    if wish is None:\n",
             ),
         ),
         (WISHES + "test_an_offer_is_nobody_elses_and_no_ordinary_hold",),
+    ),
+    Mutant(
+        "answer-of-the-desk-unwritten",
+        "what the desk answers for somebody who waits is written down with who",
+        "R30",
+        ANSWER,
+        (("    if actor.is_staff:\n        change = ", "    if not actor.is_staff:\n        change = "),),
+        (
+            RINGS + "test_the_desk_accepts_for_whoever_rings_with_the_letters_of_their_own_answer",
+            RINGS + "test_the_desk_declines_and_the_next_is_asked_the_turn_is_kept_once",
+        ),
+    ),
+    Mutant(
+        "desk-answers-without-the-accounts-limit",
+        "an answer at the desk is judged by the account that waits, as its own",
+        "R6, R7",
+        ANSWER,
+        (
+            (
+                "now=now, account_id=wish.account_id, referral",
+                "now=now, account_id=actor.account_id, referral",
+            ),
+        ),
+        (RINGS + "test_the_rules_are_those_of_the_persons_own_answer",),
     ),
     Mutant(
         "offered-to-somebody-served",

@@ -23,10 +23,12 @@ from booking.db import db
 from booking.errors import Refusal
 from booking.schedule.models import Place
 from booking.schedule.wanted import Wish
+from booking.staff.models import AuditEvent
 from tests import factory
 from tests.invariants import broken
 from tests.races.crowd import at_once
 from tests.races.test_races import kinds_of
+from tests.verbs.test_after import staff
 from tests.verbs.test_reserve import as_account
 from tests.verbs.test_wishes import full, give_back, offers_of, pair, wait
 
@@ -76,6 +78,40 @@ def test_accept_and_expiry_have_one_winner(app, now):
     db.session.rollback()
     outcomes = Counter(db.session.scalars(select(WishOffer.outcome)).all())
     assert outcomes["accepted"] == booked
+    assert not broken()
+
+
+def test_accept_at_the_desk_and_expiry_have_one_winner(app, now):
+    """Half of those who are asked answer for themselves, the other half ring; somebody else rings for each as well."""
+    at = factory.clinic()
+    opened, rows = full(at, places=4)
+    people = [wait(at, opened) for _ in range(8)]
+    for number in range(8):
+        give_back(at, rows, number)
+    assert offer_places() == 8
+    held = [(who, offers_of(wish)[0]) for who, wish in people]
+    now.at(min(row.held_until for _, row in held) - timedelta(milliseconds=200))
+    desk = staff(at, "desk")
+    calls = []
+    for number, (who, row) in enumerate(held):
+        actor, offer = desk if number % 2 else as_account(who), row.id
+        calls += [
+            lambda actor=actor, offer=offer: accept_offer(at.id, offer, actor=actor),
+            lambda offer=offer: accept_offer(at.id, offer, actor=desk),
+            sweep_holds if number % 2 else offer_places,
+        ]
+    results = at_once(app, calls)
+    assert not faults(results), faults(results)
+    said = [one for one in results if isinstance(one, list | OfferOver)]
+    assert len(said) == 16
+    now.shift(minutes=1)
+    sweep_holds()
+    db.session.rollback()
+    outcomes = Counter(db.session.scalars(select(WishOffer.outcome)).all())
+    booked = {one[0].id for one in said if isinstance(one, list)}
+    assert outcomes["accepted"] == len(booked) and None not in outcomes
+    trail = db.session.scalars(select(AuditEvent.object_id).where(AuditEvent.action == "accept_offer")).all()
+    assert len(trail) == len(set(trail)) <= len(booked), "one line for each that the desk booked"
     assert not broken()
 
 

@@ -55,9 +55,9 @@ TABLE = {
     "account": "xxxxxxx............x.x....xxxx..x...",
     "code": "....x.x............x............x...",
     "scheduler": ".......xxxxxxxx..................xx.",
-    "desk": "....xxxxx......xxxx....xxx.......xxx",
+    "desk": "....xxxxx......xxxx....xxx.xxx...xxx",
     "doctor": "........x...........................",
-    "admin": "....xxxxxxxxxxxxxxx....xxx.......xxx",
+    "admin": "....xxxxxxxxxxxxxxx....xxx.xxx...xxx",
     "system": ".........xxxxxx.....x.x.......xx....",
     "nobody": "....................................",
 }
