@@ -10,7 +10,7 @@ from typing import Any
 from celery import current_task, shared_task
 
 from booking import outbox, periodic
-from booking.appointments import draw, expire, keys, no_show, offers, wish_ends
+from booking.appointments import draw, expire, finish, keys, no_show, offers, wish_ends
 from booking.notices import calls, receipts, reconcile, replies
 from booking.notices import service as notices
 from booking.people import service as people
@@ -43,6 +43,7 @@ SCHEDULE = {
     "replies": _every(30, "answer_replies"),
     "session states": _every(60, "advance_sessions"),
     "no-shows": _every(300, "mark_no_shows"),
+    "seen visits": _every(300, "finish_visits"),
     "coming sessions": _every(900, "generate_ahead"),
     "calls": _every(60, "list_calls"),
     "letters owed": _every(300, "reconcile_letters"),
@@ -106,6 +107,13 @@ def mark_no_shows() -> None:
     """Judge visits nobody has seen after their rule time; each is judged once, once per five minutes suffices."""
     if periodic.claim_run("mark_no_shows", timedelta(minutes=5)):
         no_show.mark_no_shows()
+
+
+@shared_task
+def finish_visits() -> None:
+    """Finish visits of sessions long over that nobody finished by hand; each once, once per five minutes suffices."""
+    if periodic.claim_run("finish_visits", timedelta(minutes=5)):
+        finish.finish_visits()
 
 
 @shared_task

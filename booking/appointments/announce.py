@@ -33,9 +33,10 @@ TOLD_AS = {
     "no_show": "no_show",
     "excuse": "excused",
     "confirm_coming": "coming",
+    "undo_check_in": "check_in_undone",
 }
 """Which letter tells of an event: the verb of its row, and the kind that was put in the same transaction."""
-UNTOLD = ("coming",)
+UNTOLD = ("coming", "check_in_undone")
 """Changes that people need no letter of their own about: the reminders go on under the new version."""
 ALWAYS_FOR = timedelta(days=1)
 """Cancellations and stops are worth telling for at least this long, also when the visit's time has passed."""

@@ -1,4 +1,4 @@
-"""Check a patient in at the desk: a queue number that is never given twice."""
+"""Check a patient in at the desk: a queue number that is never given twice; and take back a check-in that was a mistake."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from booking.appointments.announce import tell_hospital
+from booking.appointments.announce import tell, tell_hospital
 from booking.appointments.cancel import own_appointment
-from booking.appointments.models import Appointment
+from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.places import change_status
-from booking.appointments.rules import STATUS_NAMES, NotActive, TooEarly, WrongDay
+from booking.appointments.rules import STATUS_NAMES, NotActive, NotArrived, NotCheckedIn, TooEarly, WrongDay
 from booking.clock import db_now, local
 from booking.db import retried, transaction
 from booking.directory.policy import policy_version
+from booking.errors import BadInput
 from booking.outbox import supersede
 from booking.schedule.models import ClinicSession
 from booking.staff.rules import Actor, ensure_may
+from booking.staff.trail import record
 
 
 @dataclass(frozen=True)
@@ -74,5 +77,69 @@ def check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor) -> Ch
         )
         supersede(session, hospital_id, row.id)
         tell_hospital(session, row, "arrived", now=now)
+        change = {"queue_number": number}
+        record(session, hospital_id, actor, "check_in", "appointment", row.id, now=now, change=change)
     assert number is not None
     return CheckedIn(row, number, late, False)
+
+
+@retried
+def undo_check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor, reason: str) -> Appointment:
+    """Take back a check-in made by mistake, for the wrong patient: the visit is booked as before; return it.
+
+    The queue number is not given again. Nobody gets a letter of its own about this; reminders that are still to come are
+    put again. A repeat changes nothing. Raises BadInput without a reason, NotArrived, NotCheckedIn for somebody whom the
+    desk noted down afterwards, NotActive, NoSuchAppointment, NotAllowed.
+    """
+    ensure_may(actor, "undo_check_in", hospital_id)
+    reason = reason.strip()
+    if not reason:
+        raise BadInput("请填写撤销报到的原因", errors={"reason": "请填写撤销报到的原因"})
+    with transaction() as session:
+        row = own_appointment(session, hospital_id, appointment_id, actor)
+        if row.status == "booked":
+            if _was_undone(session, row):
+                return row
+            raise NotArrived()
+        if row.status != "arrived":
+            raise NotActive(status=STATUS_NAMES[row.status])
+        if row.queue_number is None:
+            raise NotCheckedIn()
+        now = db_now(session)
+        number = row.queue_number
+        change_status(
+            session,
+            row,
+            "undo_check_in",
+            "booked",
+            actor=actor,
+            now=now,
+            reason=reason[:200],
+            facts={"queue_number": number},
+            arrived_at=None,
+            arrived_late=False,
+            queue_number=None,
+        )
+        policy = policy_version(session, hospital_id, row.policy_version)
+        tell(session, row, "check_in_undone", policy=policy, now=now)
+        record(
+            session,
+            hospital_id,
+            actor,
+            "undo_check_in",
+            "appointment",
+            row.id,
+            now=now,
+            change={"queue_number": [number, None]},
+            reason=reason[:200],
+        )
+    return row
+
+
+def _was_undone(session: Session, row: Appointment) -> bool:
+    last = select(AppointmentEvent.verb).where(
+        AppointmentEvent.hospital_id == row.hospital_id,
+        AppointmentEvent.appointment_id == row.id,
+        AppointmentEvent.version == row.version,
+    )
+    return session.scalar(last) == "undo_check_in"

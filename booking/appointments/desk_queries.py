@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from sqlalchemy import and_, select
 
 from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
-from booking.appointments.rules import STATUS_NAMES, is_visit_code
+from booking.appointments.rules import HERE, STATUS_NAMES, is_visit_code
 from booking.db import db
 from booking.people.models import Account, Patient
 from booking.people.rules import age, mask_name, mask_phone, phone_tail, plain_digits, spells
@@ -26,6 +26,7 @@ class DayLine:
     session_id: uuid.UUID
     status: str
     status_name: str
+    starts_at: datetime
     starts_local: time
     ends_local: time
     part: str
@@ -105,6 +106,7 @@ def _day_line(row: Appointment, room: str, patient: Patient, phones: list[str], 
         row.session_id,
         row.status,
         STATUS_NAMES[row.status],
+        row.starts_at,
         row.starts_local,
         row.ends_local,
         row.sold.get("part", ""),
@@ -144,10 +146,12 @@ def by_code(hospital_id: int, code: str, on_date: date) -> uuid.UUID | None:
 
 @dataclass(frozen=True)
 class StopPreview:
-    """Whom a stop would touch: `people` in time order, how many are 65 or older, how many have arrived, how many holds."""
+    """Whom a stop would touch: `people` in time order, how many are 65 or older, how many have arrived, how many holds;
+    and `seen`, those of whom the desk can say that they were seen before: here, and their time has begun."""
 
     people: list[DayLine]
     holds: int
+    seen: list[DayLine]
 
     @property
     def count(self) -> int:
@@ -159,18 +163,24 @@ class StopPreview:
 
     @property
     def arrived(self) -> int:
-        return sum(line.status in ("arrived", "in_visit") for line in self.people)
+        return sum(line.status in HERE for line in self.people)
 
     @property
     def without_phone(self) -> int:
         return sum(not line.phone_tail for line in self.people)
 
 
-def stop_preview(hospital_id: int, session_id: uuid.UUID) -> StopPreview:
-    """Return who would be told when a session stops now."""
+def stop_preview(
+    hospital_id: int, session_id: uuid.UUID, now: datetime, *, arrived_are_seen: bool = False
+) -> StopPreview:
+    """Return who would be told when a session stops at `now`; `arrived_are_seen` as `stop_session` takes it."""
     clinic = db.session.get_one(ClinicSession, (hospital_id, session_id))
     lines = day_list(hospital_id, clinic.local_date, session_id=session_id)
     people = [line for line in lines if line.status in ACTIVE]
+    may_be_seen = {line.id for line in people if line.status in HERE and line.starts_at <= now}
+    seen = [line for line in people if line.id in may_be_seen]
+    if arrived_are_seen:
+        people = [line for line in people if line.id not in may_be_seen]
     held = db.session.scalars(
         select(Appointment.id).where(
             Appointment.hospital_id == hospital_id,
@@ -178,7 +188,7 @@ def stop_preview(hospital_id: int, session_id: uuid.UUID) -> StopPreview:
             Appointment.status == "held",
         )
     ).all()
-    return StopPreview(people, len(held))
+    return StopPreview(people, len(held), seen)
 
 
 def stopped_people(hospital_id: int, session_id: uuid.UUID) -> list[DayLine]:

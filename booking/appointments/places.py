@@ -1,4 +1,4 @@
-"""The two private steps every verb shares: take a place, and give one back. Nothing else marks a place."""
+"""The private steps every verb shares: take a place, give one back, use one up. Nothing else marks a place."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from booking.appointments.rules import is_legal
 from booking.appointments.turns import lose_turn
 from booking.db import Instant, constant, core, new_id
 from booking.schedule.models import Place
-from booking.schedule.sellable import NOW, sellable
+from booking.schedule.sellable import NOW, USED, sellable
 from booking.schedule.wanted import keep_back_if_wanted
 from booking.staff.rules import SYSTEM, Actor
 
@@ -196,6 +196,19 @@ def return_place(
             .execution_options(synchronize_session=False)
         )
     failpoints.reach("returned_place")
+
+
+_USE_UP = _MARKED.values(appointment_id=None, held_until=None, rests_until=USED, freed_at=None)
+
+
+def use_up_place(session: Session, hospital_id: int, place_id: uuid.UUID, appointment_id: uuid.UUID) -> None:
+    """Take the mark off a place whose patient has been seen, once; it rests for good instead of going back on sale.
+
+    An added one (加号) goes on counting towards the cap of its session: the doctor has seen one more.
+    """
+    mine = {"its_hospital": hospital_id, "its_id": place_id, "its_appointment": appointment_id}
+    if session.connection().execute(_USE_UP, mine).rowcount != 1:
+        raise RuntimeError(f"place {place_id} is not taken by {appointment_id}")
 
 
 def keep_until(session: Session, row: Appointment, until: datetime | None) -> None:

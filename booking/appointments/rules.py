@@ -14,11 +14,14 @@ LEGAL: dict[str, frozenset[str]] = {
     "held": frozenset({"booked", "confirming", "expired"}),
     "confirming": frozenset({"booked", "expired", "cancelled"}),
     "booked": frozenset({"booked", "arrived", "cancelled", "no_show", "entered_in_error"}),
-    "arrived": frozenset({"in_visit", "cancelled", "fulfilled", "entered_in_error"}),
+    "arrived": frozenset({"booked", "in_visit", "cancelled", "fulfilled", "entered_in_error"}),
     "in_visit": frozenset({"fulfilled", "cancelled", "entered_in_error"}),
     "no_show": frozenset({"excused"}),
 }
-"""booked → booked is a move to another place. Every status that is not a key is terminal."""
+"""booked → booked is a move to another place, arrived → booked a check-in that was a mistake. Every status that is not a
+key is terminal."""
+HERE = ("arrived", "in_visit")
+"""Somebody who has checked in and has not been seen yet."""
 
 
 def is_legal(before: str, after: str) -> bool:
@@ -114,6 +117,14 @@ class MoveTooLate(Refusal):
 
 class NotActive(Refusal):
     message = "这个预约现在不能这样操作，它的状态是：%(status)s。"
+
+
+class NotArrived(Refusal):
+    message = "这位患者还没有报到，请先报到。"
+
+
+class NotCheckedIn(Refusal):
+    message = "这个预约没有在分诊台报到过，没有可以撤销的报到。"
 
 
 class SameTime(Refusal):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from booking.appointments.announce import tell
+from booking.appointments.finish import finish_row
 from booking.appointments.models import ACTIVE, Appointment
 from booking.appointments.places import change_status, end_hold, return_place
+from booking.appointments.rules import HERE
 from booking.clock import db_now
 from booking.db import retried, transaction
 from booking.directory.policy import policy_version
 from booking.errors import BadInput, NotFound
 from booking.schedule.models import ClinicSession, Place
 from booking.schedule.rules import SessionOver
+from booking.schedule.sellable import USED
 from booking.schedule.wanted import keep_back_for_wishes
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
@@ -25,20 +29,30 @@ from booking.staff.trail import record
 
 @dataclass(frozen=True)
 class Stopped:
-    """How many visits were cancelled, and how many letters tell about it; `again` when it was stopped before."""
+    """How many visits were cancelled, how many letters tell about it, and how many had been seen before; `again` when it
+    was stopped before."""
 
     count: int
     letters: int
     again: bool
+    seen: int = 0
 
 
 @retried
 def stop_session(
-    hospital_id: int, session_id: uuid.UUID, *, actor: Actor, reason: str, note: str = ""
+    hospital_id: int,
+    session_id: uuid.UUID,
+    *,
+    actor: Actor,
+    reason: str,
+    note: str = "",
+    arrived_are_seen: bool = False,
 ) -> Stopped:
     """Stop a session: it sells nothing any more, every active appointment in it is cancelled by the hospital and told.
 
-    `reason` is what patients read, `note` stays inside. A repeat changes nothing. Raises BadInput, SessionOver when the
+    `reason` is what patients read, `note` stays inside. `arrived_are_seen` says that whoever has checked in and whose time
+    has begun was seen before the stop: their visits are finished, not cancelled, and they are told nothing; without it
+    they are cancelled like everybody else. A repeat changes nothing. Raises BadInput, SessionOver when the
     session has ended, NotFound, NotAllowed.
 
     Total also against holds that arrive at the same moment: free places are closed first (taking a place requires it
@@ -62,9 +76,11 @@ def stop_session(
         clinic.stopped_at, clinic.version = now, clinic.version + 1
         clinic.changed_at, clinic.changed_by = now, actor.name
         session.flush()
-        count = letters = 0
+        count = letters = seen = 0
         for _ in range(50):
             _close_free_places(session, hospital_id, session_id)
+            if arrived_are_seen:
+                seen += _finish_seen(session, hospital_id, session_id, actor, now)
             ended, told = _end_all(session, hospital_id, session_id, actor, reason, now)
             count, letters = count + ended, letters + told
             if not _open_places(session, hospital_id, session_id):
@@ -76,7 +92,7 @@ def stop_session(
             .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)
             .values(stopped_count=count)
         )
-        change = {"cancelled": count, "letters": letters}
+        change = {"cancelled": count, "letters": letters, "seen": seen}
         record(
             session,
             hospital_id,
@@ -88,7 +104,7 @@ def stop_session(
             change=change,
             reason=reason,
         )
-    return Stopped(count, letters, False)
+    return Stopped(count, letters, False, seen)
 
 
 def _close_free_places(session: Session, hospital_id: int, session_id: uuid.UUID) -> None:
@@ -116,24 +132,38 @@ def _open_places(session: Session, hospital_id: int, session_id: uuid.UUID) -> i
     )
 
 
-def _end_all(
-    session: Session, hospital_id: int, session_id: uuid.UUID, actor: Actor, reason: str, now: datetime
-) -> tuple[int, int]:
-    rows = list(
+def _locked(
+    session: Session, hospital_id: int, session_id: uuid.UUID, statuses: Sequence[str]
+) -> list[Appointment]:
+    return list(
         session.scalars(
             select(Appointment)
             .where(
                 Appointment.hospital_id == hospital_id,
                 Appointment.session_id == session_id,
-                Appointment.status.in_(ACTIVE),
+                Appointment.status.in_(statuses),
             )
             .order_by(Appointment.id)
             .with_for_update()
             .execution_options(populate_existing=True)
         )
     )
+
+
+def _finish_seen(
+    session: Session, hospital_id: int, session_id: uuid.UUID, actor: Actor, now: datetime
+) -> int:
+    seen = [row for row in _locked(session, hospital_id, session_id, HERE) if row.starts_at <= now]
+    for row in seen:
+        finish_row(session, row, actor=actor, now=now)
+    return len(seen)
+
+
+def _end_all(
+    session: Session, hospital_id: int, session_id: uuid.UUID, actor: Actor, reason: str, now: datetime
+) -> tuple[int, int]:
     count = letters = 0
-    for row in rows:
+    for row in _locked(session, hospital_id, session_id, ACTIVE):
         if row.status == "held":
             end_hold(session, row, "stop", actor=actor, now=now, reason=reason)
             continue
@@ -162,7 +192,8 @@ def _end_all(
 
 @retried
 def reopen_session(hospital_id: int, session_id: uuid.UUID, *, actor: Actor) -> int:
-    """Publish a stopped session again; return how many free places opened. Cancelled visits stay cancelled.
+    """Publish a stopped session again; return how many free places opened. Cancelled visits stay cancelled, and the
+    numbers of those who had been seen stay theirs.
 
     Raises SessionOver when it is not stopped or has ended, NotFound, NotAllowed.
     """
@@ -185,6 +216,7 @@ def reopen_session(hospital_id: int, session_id: uuid.UUID, *, actor: Actor) -> 
                 Place.session_id == session_id,
                 Place.withdrawn.is_(False),
                 Place.appointment_id.is_(None),
+                or_(Place.rests_until.is_(None), Place.rests_until < USED),
             )
             .values(open=True, rests_until=None, freed_at=None)  # how it rested before says nothing any more
             .returning(Place.id)

@@ -1,4 +1,4 @@
-"""One visit at the desk: its facts and history, cancelling it and moving it for the patient."""
+"""One visit at the desk: its facts and history, cancelling it and moving it for the patient, taking a check-in back."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from flask_babel import gettext as _
 
 from booking import wording
 from booking.appointments.cancel import cancel as cancel_appointment
+from booking.appointments.checkin import undo_check_in as undo_the_check_in
 from booking.appointments.desk_queries import events_of
 from booking.appointments.move import move as move_appointment
 from booking.appointments.queries import AppointmentView, appointment
-from booking.appointments.rules import NoSuchAppointment
+from booking.appointments.rules import HERE, NoSuchAppointment
 from booking.desk import history, labels
-from booking.desk.forms import CancelForm, MoveForm
+from booking.desk.forms import CancelForm, MoveForm, UndoCheckInForm
 from booking.desk.grid import read_id
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
@@ -59,6 +60,24 @@ def cancel(appointment_id: uuid.UUID) -> ResponseReturnValue:
     return redirect(url_for("desk.appointments.detail", appointment_id=appointment_id), code=303)
 
 
+@blueprint.post("/appointment/<uuid:appointment_id>/undo-check-in")
+@staff_page("undo_check_in")
+def undo_check_in(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    """Take back a check-in that was a mistake, with the reason."""
+    form = UndoCheckInForm()
+    if not form.validate_on_submit():
+        return _page(_view(appointment_id), CancelForm(formdata=None), undo_form=form), 422
+    try:
+        undo_the_check_in(hospital_id(), appointment_id, actor=me(), reason=form.why.data or "")
+    except NoSuchAppointment:
+        raise
+    except Refusal as refusal:
+        problems = labels.problems(refusal)
+        return _page(_view(appointment_id), CancelForm(formdata=None), problems, form), refusal.status
+    flash(_("已撤销报到，这个预约回到待报到。排队号不会再发给别人。"), "ok")
+    return redirect(url_for("desk.appointments.detail", appointment_id=appointment_id), code=303)
+
+
 @blueprint.route("/appointment/<uuid:appointment_id>/move", methods=["GET", "POST"])
 @staff_page("move")
 def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
@@ -91,20 +110,32 @@ def _view(appointment_id: uuid.UUID) -> AppointmentView:
     return found
 
 
-def _page(a: AppointmentView, form: CancelForm, problems: list[dict[str, Any]] | None = None) -> str:
+def _page(
+    a: AppointmentView,
+    form: CancelForm,
+    problems: list[dict[str, Any]] | None = None,
+    undo_form: UndoCheckInForm | None = None,
+) -> str:
     at = house()
     own: dict[str, Any] = {"appointment_id": a.id}
     standing = a.status in STANDING
     today = a.visit_date == at.today
     events = events_of(hospital_id(), [a.id])
     names = names_of(hospital_id(), {event.actor_id for event in events if event.actor_kind in ROLES})
+    checked_in = a.status == "arrived" and a.queue_number is not None
     return render_template(
         "staff/appointment.html",
         a=_facts(a, at),
         back_url=url_for("desk.day.day", date=a.visit_date.isoformat(), doctor=a.doctor_id),
+        own_url=url_for("desk.appointments.detail", **own),
         checkin_url=url_for("desk.day.check_in_one", **own)
         if a.status == "booked" and today and can("check_in")
         else "",
+        finish_url=url_for("desk.day.finish_one", **own) if a.status in HERE and can("finish") else "",
+        undo_url=url_for("desk.appointments.undo_check_in", **own)
+        if checked_in and can("undo_check_in")
+        else "",
+        undo_form=undo_form or UndoCheckInForm(formdata=None),
         move_url=url_for("desk.appointments.move", **own) if a.status in MOVABLE and can("move") else "",
         cancel_url=url_for("desk.appointments.cancel", **own) if standing and can("cancel") else "",
         cancel_form=form,

@@ -1,4 +1,4 @@
-"""The day list: who comes today, in which state, and the scanner's field for checking in."""
+"""The day list: who comes today, in which state; the scanner's field for checking in, and the button of who has been seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from flask_babel import gettext as _
 from booking import wording
 from booking.appointments.checkin import CheckedIn, check_in
 from booking.appointments.desk_queries import DayLine, by_code, day_list
+from booking.appointments.finish import finish
 from booking.appointments.queries import appointment
+from booking.appointments.rules import HERE
 from booking.desk import labels
 from booking.desk.forms import CheckInForm, narrow, read_date
 from booking.desk.grid import read_id
@@ -67,6 +69,20 @@ def _check_in(appointment_id: uuid.UUID) -> ResponseReturnValue:
     except Refusal as refusal:
         return _page({"text": refusal.text, "tone": "stop"}), refusal.status
     flash(_said(done), "scan-few" if done.again or done.late else "scan-ok")
+    return redirect(back, code=303)
+
+
+@blueprint.post("/appointment/<uuid:appointment_id>/finish")
+@staff_page("finish")
+def finish_one(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    """Note that one patient has been seen, from the row or the visit's own page."""
+    back = own_path(request.form.get("back"), url_for("desk.day.day"))
+    try:
+        done = finish(hospital_id(), appointment_id, actor=me())
+    except Refusal as refusal:
+        return _page({"text": refusal.text, "tone": "stop"}), refusal.status
+    shown = appointment(hospital_id(), done.id)
+    flash(_("%(name)s看完了", name=shown.patient_masked if shown else ""), "scan-ok")
     return redirect(back, code=303)
 
 
@@ -231,6 +247,7 @@ def _row(line: DayLine, on: date, at: House) -> dict[str, Any]:
         label = _("已确认来")
     arrived = wording.clock(at.wall(line.arrived_at)) if line.arrived_at else ""
     open_to_check_in = line.status == "booked" and on == at.today and can("check_in")
+    open_to_finish = line.status in HERE and on == at.today and can("finish")
     return {
         "number": line.queue_number or "",
         "time": wording.clock(line.starts_local),
@@ -242,6 +259,7 @@ def _row(line: DayLine, on: date, at: House) -> dict[str, Any]:
         "arrived_label": _("%(time)s，迟到", time=arrived) if line.arrived_late else arrived,
         "url": url_for("desk.appointments.detail", appointment_id=line.id),
         "checkin_url": url_for("desk.day.check_in_one", appointment_id=line.id) if open_to_check_in else "",
+        "finish_url": url_for("desk.day.finish_one", appointment_id=line.id) if open_to_finish else "",
         "late": line.arrived_late,
         "gone": line.status in GONE,
     }
@@ -255,4 +273,5 @@ def _sums(lines: list[DayLine]) -> list[dict[str, Any]]:
         {"label": _("已约"), "value": len(coming), "tone": ""},
         {"label": _("已报到"), "value": arrived, "tone": ""},
         {"label": _("待报到"), "value": waiting, "tone": "few" if waiting else ""},
+        {"label": _("已完成"), "value": sum(line.status == "fulfilled" for line in coming), "tone": ""},
     ]

@@ -417,6 +417,20 @@ class StopForm(FlaskForm):
     reason_internal = StringField(
         _l("内部备注"), validators=[Length(max=200, message=_l("内部备注最多 200 个字"))], filters=[plain]
     )
+    arrived_are_seen = BooleanField(_l("已报到的都已经看完"))
+
+
+class UndoCheckInForm(FlaskForm):
+    """Why a check-in was a mistake."""
+
+    why = StringField(
+        _l("撤销原因"),
+        validators=[
+            Needed(_l("请填写撤销报到的原因，会记入修改记录")),
+            Length(max=200, message=_l("撤销原因最多 200 个字")),
+        ],
+        filters=[plain],
+    )
 
 
 class CheckInForm(FlaskForm):

@@ -33,9 +33,10 @@ VERBS = {
     "cancel": _l("取消"),
     "stop": _l("停诊取消"),
     "check_in": _l("报到"),
+    "undo_check_in": _l("撤销报到"),
     "was_here": _l("现场确认来过"),
     "call": _l("叫号"),
-    "finish": _l("就诊结束"),
+    "finish": _l("看完了"),
     "no_show": _l("没有报到，记为爽约"),
     "excuse": _l("免除爽约"),
 }

@@ -48,6 +48,7 @@ def stop(session_id: uuid.UUID) -> ResponseReturnValue:
             actor=me(),
             reason=form.reason_public.data or "",
             note=form.reason_internal.data or "",
+            arrived_are_seen=form.arrived_are_seen.data,
         )
     except NotFound:
         raise
@@ -59,6 +60,8 @@ def stop(session_id: uuid.UUID) -> ResponseReturnValue:
         flash(_("已停诊，正在通知 %(n)s 人。", n=done.count), "ok")
     else:
         flash(_("已停诊，没有需要通知的患者。"), "ok")
+    if done.seen:
+        flash(_("%(n)s 位已经看完的记为完成，没有取消，也没有通知。", n=done.seen), "ok")
     return redirect(url_for("desk.stops.stop", session_id=session_id), code=303)
 
 
@@ -76,7 +79,11 @@ def _page(session_id: uuid.UUID, form: StopForm, problems: list[dict[str, Any]] 
     row = found.session
     stopped = row.status == "stopped"
     over = not stopped and (row.status == "finished" or row.ends_at <= at.now)
-    before = None if stopped else stop_preview(hospital_id(), session_id)
+    before = (
+        None
+        if stopped
+        else stop_preview(hospital_id(), session_id, at.now, arrived_are_seen=form.arrived_are_seen.data)
+    )
     return render_template(
         "staff/stop.html",
         s=_heading(found, at),
@@ -90,6 +97,7 @@ def _page(session_id: uuid.UUID, form: StopForm, problems: list[dict[str, Any]] 
             "affected": before.count if before else 0,
             "elderly": before.elders if before else 0,
             "arrived": before.arrived if before else 0,
+            "seen": len(before.seen) if before else 0,
             "held": before.holds if before else 0,
             "phone_only": before.without_phone if before else 0,
         },

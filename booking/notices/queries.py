@@ -102,6 +102,8 @@ KINDS = {
     "draw_off": _l("抽签取消"),
     "coming": _l("确认会来"),
     "arrived": _l("已报到"),
+    "check_in_undone": _l("撤销报到"),
+    "fulfilled": _l("就诊完成"),
     "reply": _l("短信自动回复"),
     "code": _l("验证码"),
 }

@@ -12,11 +12,12 @@ from booking.db import db
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Practice
 from booking.errors import NotFound
 from booking.schedule.models import ClinicSession, Place, Slot, Template
+from booking.schedule.sellable import given_out
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One session in the grid. `taken` counts held and booked places, `capacity` all that are not withdrawn."""
+    """One session in the grid. `taken` counts the places held, booked and used up, `capacity` all that are not withdrawn."""
 
     id: uuid.UUID
     practice_id: uuid.UUID
@@ -135,7 +136,7 @@ def units(
     counts = (
         select(
             Place.session_id,
-            func.sum(case((Place.appointment_id.is_not(None), 1), else_=0)).label("taken"),
+            func.sum(case((given_out(), 1), else_=0)).label("taken"),
             func.count(Place.id).label("capacity"),
         )
         .join(
@@ -299,7 +300,7 @@ def session_detail(hospital_id: int, session_id: uuid.UUID) -> SessionDetail:
         select(
             Slot.starts_local,
             Slot.ends_local,
-            func.sum(case((Place.appointment_id.is_not(None), 1), else_=0)),
+            func.sum(case((given_out(), 1), else_=0)),
             func.count(Place.id),
         )
         .join(Place, and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id))

@@ -12,6 +12,7 @@ from sqlalchemy import and_, func, or_, select
 from booking.db import db
 from booking.schedule.channels import KEPT
 from booking.schedule.models import Place, Slot
+from booking.schedule.sellable import given_out
 
 
 @dataclass
@@ -43,9 +44,7 @@ def free_by_channel(hospital_id: int, session_id: uuid.UUID, now: datetime) -> l
         or_(Place.rests_until.is_(None), Place.rests_until <= now),
         or_(Place.opens_at.is_(None), Place.opens_at <= now),
     )
-    somebodys = and_(
-        Place.appointment_id.is_not(None), or_(Place.held_until.is_(None), Place.held_until > now)
-    )
+    somebodys = and_(given_out(), or_(Place.held_until.is_(None), Place.held_until > now))
     rows = db.session.execute(
         select(
             Slot,

@@ -19,6 +19,7 @@ from booking.schedule.rules import (
     BelowSold,
     SlotsInUse,
 )
+from booking.schedule.sellable import USED
 from booking.schedule.shape import Shape, place_row, slot_row, slot_times
 
 
@@ -70,7 +71,7 @@ def plan_layout(session: Session, row: ClinicSession, shape: Shape) -> Layout:
     most_sold = 0
     for slot in slots:
         mine = [place for place in places[slot.id] if not place.withdrawn]
-        sold = [place for place in mine if place.appointment_id]
+        sold = [place for place in mine if _is_sold(place)]
         usual = [place for place in mine if place.extra_number is None]
         plan.impact.before += len(mine)
         plan.impact.sold += len(sold)
@@ -80,7 +81,7 @@ def plan_layout(session: Session, row: ClinicSession, shape: Shape) -> Layout:
             continue
         if ends and ends != slot.ends_local:
             plan.ends[slot.id] = ends
-        usual_sold = sum(place.appointment_id is not None for place in usual)
+        usual_sold = sum(_is_sold(place) for place in usual)
         if ends and usual_sold > shape.places_per_slot:
             most_sold = max(most_sold, usual_sold)
             continue
@@ -100,6 +101,11 @@ def plan_layout(session: Session, row: ClinicSession, shape: Shape) -> Layout:
     return plan
 
 
+def _is_sold(place: Place) -> bool:
+    """Whether somebody has a place, or had it and has been seen."""
+    return place.appointment_id is not None or place.rests_until == USED
+
+
 def _plan_slot(plan: Layout, slot_id: uuid.UUID, places: list[Place], wanted: dict[str, int]) -> None:
     """Plan the places of one slot: free ones change their channel before any is withdrawn or added.
 
@@ -108,11 +114,11 @@ def _plan_slot(plan: Layout, slot_id: uuid.UUID, places: list[Place], wanted: di
     usual = [place for place in places if place.extra_number is None]
     mine = [place for place in usual if not place.withdrawn]
     have = Counter(place.channel for place in mine)
-    target = reachable(wanted, Counter(place.channel for place in mine if place.appointment_id))
+    target = reachable(wanted, Counter(place.channel for place in mine if _is_sold(place)))
     missing = [name for name, count in target.items() for _ in range(count - have[name])]
     surplus = []
     for place in sorted(mine, key=lambda one: -one.position):
-        if place.appointment_id is None and have[place.channel] > target.get(place.channel, 0):
+        if not _is_sold(place) and have[place.channel] > target.get(place.channel, 0):
             have[place.channel] -= 1
             surplus.append(place)
     back = [place for place in usual if place.withdrawn]

@@ -172,7 +172,8 @@ class Place(Tenant, Model):
 
     `appointment_id` is the mark "taken": with its counterpart `appointment.holds_place_id` it forms two deferred
     foreign keys that make place and appointment agree in every committed state. `open` is false while the session
-    is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back;
+    is a draft or stopped, and for a place withdrawn by a lower capacity; `rests_until` keeps a returned place back,
+    and one whose patient has been seen for good (`sellable.USED`);
     `opens_at` keeps a place of a later wave, or of a draw, closed to the public after the release;
     `held_until` repeats the hold's end so that counting free places needs no second table. `freed_at` is set while the
     waiting list is still to be asked about a place that came back then. `rolls_at` is the instant from which a place of

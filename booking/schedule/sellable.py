@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +18,8 @@ from booking.schedule.models import Place
 
 VISIBLE = ("published", "running", "finished", "stopped")
 SELLING = ("published", "running")
+USED = datetime(9000, 1, 1, tzinfo=UTC)
+"""Until when a place rests whose patient has been seen: it was the number of that visit, and is nobody else's."""
 NOW: BindParameter[datetime] = bindparam("now", type_=Instant())
 
 
@@ -33,7 +35,7 @@ def sellable(
     """
     rested = or_(Place.rests_until.is_(None), Place.rests_until <= now)
     if resting:
-        rested = Place.rests_until > now
+        rested = and_(Place.rests_until > now, Place.rests_until < USED)
     free = or_(Place.appointment_id.is_(None), Place.held_until <= now)
     conditions = [Place.open.is_(True), rested, free]
     if channel == "web":
@@ -42,3 +44,8 @@ def sellable(
     elif channel is not None:
         conditions.append(Place.channel == ("web" if channel == "draw" else channel))
     return and_(*conditions)
+
+
+def given_out() -> ColumnElement[bool]:
+    """The places that count as taken: somebody has them, or their patient has been seen."""
+    return or_(Place.appointment_id.is_not(None), Place.rests_until == USED)

@@ -22,6 +22,8 @@ TONES = {
     "in_visit": "ok",
     "no_show": "stop",
 }
+WAITING = ("arrived", "in_visit")
+"""While somebody waits to be called, their number is worth saying."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def ticket(view: AppointmentView, now: datetime, *, owner: bool, qr: bool = Fals
         phone=view.hospital_phone,
         share_text=_("%(when)s，%(where)s就诊", when=when, where=f"{view.hospital} {view.campus}".strip()),
         cancelled_label=_cancelled(view),
-        queue_label=_("排队号 %(n)s", n=view.queue_number) if view.queue_number else "",
+        queue_label=_("排队号 %(n)s", n=view.queue_number)
+        if view.queue_number and view.status in WAITING
+        else "",
         arrive_label=_("%(time)s 前到%(desk)s", time=arrive_time(view), desk=view.desk or _("分诊台")),
         bring=_("身份证或电子医保凭证"),
         printed_at=wording.moment(clock.local(now, view.zone)),

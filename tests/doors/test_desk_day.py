@@ -212,6 +212,93 @@ def test_a_row_checks_in_with_one_press(at, visit, desk):
     assert stored(Appointment, at.id, visit.id).status == "arrived"
 
 
+# --- who has been seen -----------------------------------------------------------------------------------------------
+
+
+def come(desk, visit):
+    desk.post(f"/staff/appointment/{visit.id}/check-in", {"back": "/staff/day"}, page="/staff/day")
+
+
+def test_a_row_says_with_one_press_that_somebody_has_been_seen(at, visit, desk):
+    path = f"/staff/appointment/{visit.id}/finish"
+    assert path not in desk.get("/staff/day").get_data(as_text=True), "nobody is seen before they are here"
+    come(desk, visit)
+    body = desk.get("/staff/day").get_data(as_text=True)
+    assert f'formaction="{path}" aria-label="李*禾看完了"' in body
+    answer = desk.post(path, {"back": "/staff/day?status=arrived"}, page="/staff/day")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/staff/day?status=arrived")
+    assert stored(Appointment, at.id, visit.id).status == "fulfilled"
+    shown = text_of(desk.get("/staff/day"))
+    assert "李*禾看完了" in shown and "已报到 1" in shown and "已完成 1" in shown
+    assert "formaction" not in desk.get("/staff/day").get_data(as_text=True)
+    assert desk.post(path, page="/staff/day").status_code == 303, "a second press changes nothing"
+
+
+def test_nobody_is_seen_who_is_not_here(at, visit, desk):
+    answer = desk.post(f"/staff/appointment/{visit.id}/finish", page="/staff/day")
+    assert answer.status_code == 409 and "还没有报到，请先报到" in text_of(answer)
+    assert stored(Appointment, at.id, visit.id).status == "booked"
+    assert desk.post(f"/staff/appointment/{at.doctor.id}/finish", page="/staff/day").status_code == 404
+
+
+def test_one_visit_is_finished_on_its_own_page(at, visit, desk):
+    path = f"/staff/appointment/{visit.id}"
+    assert f"{path}/finish" not in desk.get(path).get_data(as_text=True)
+    come(desk, visit)
+    assert f'action="{path}/finish"' in desk.get(path).get_data(as_text=True)
+    answer = desk.post(f"{path}/finish", {"back": path}, page=path)
+    shown = text_of(desk.get(answer.headers["Location"]))
+    assert "李*禾看完了" in shown and "已完成" in shown
+    assert "取消预约并通知患者" not in shown and "撤销报到" not in shown
+
+
+# --- a check-in that was a mistake -----------------------------------------------------------------------------------
+
+
+def test_a_check_in_is_taken_back_with_a_reason(at, visit, desk):
+    path = f"/staff/appointment/{visit.id}"
+    assert "撤销报到" not in text_of(desk.get(path))
+    come(desk, visit)
+    assert "报错人了？撤销报到" in text_of(desk.get(path))
+    answer = desk.post(f"{path}/undo-check-in", {"why": " "}, page=path)
+    body = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "请填写撤销报到的原因" in text_of(answer)
+    assert '<a href="#why">' in body and body.count('id="why"') == 1 and f'name="back" value="{path}"' in body
+    assert stored(Appointment, at.id, visit.id).status == "arrived"
+    answer = desk.post(f"{path}/undo-check-in", {"why": "扫错了凭条"}, page=path)
+    assert answer.status_code == 303
+    shown = text_of(desk.get(path))
+    assert "已撤销报到，这个预约回到待报到" in shown and "撤销报到：扫错了凭条" in shown and "待报到" in shown
+    assert (
+        stored(Appointment, at.id, visit.id).status,
+        stored(Appointment, at.id, visit.id).queue_number,
+    ) == (
+        "booked",
+        None,
+    )
+    come(desk, visit)
+    assert "排队号 2" in text_of(desk.get(path))
+
+
+def test_what_is_over_is_not_taken_back(at, visit, desk):
+    path = f"/staff/appointment/{visit.id}"
+    come(desk, visit)
+    desk.post(f"{path}/finish", page=path)
+    answer = desk.post(f"{path}/undo-check-in", {"why": "扫错了凭条"}, page="/staff/day")
+    assert answer.status_code == 409 and "它的状态是：已就诊" in text_of(answer)
+    assert stored(Appointment, at.id, visit.id).status == "fulfilled"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_no_reason_for_a_mistake_breaks_the_page(at, visit, desk, value):
+    come(desk, visit)
+    path = f"/staff/appointment/{visit.id}"
+    safe = value.encode("utf-8", "replace").decode()
+    answer = desk.post(f"{path}/undo-check-in", {"why": safe}, page=path)
+    assert answer.status_code in (303, 422)
+    assert "<script>alert" not in desk.get(path).get_data(as_text=True)
+
+
 # --- one visit -------------------------------------------------------------------------------------------------------
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import event, select
 
+from booking.appointments.checkin import check_in
 from booking.appointments.models import Appointment
 from booking.db import db
 from booking.outbox import Message
@@ -13,6 +16,7 @@ from booking.schedule.models import ClinicSession, Place
 from booking.vault import blind_index
 from tests import factory
 from tests.doors.desk_people import HOSTILE, row_counts, seat, stored, text_of
+from tests.verbs.test_after import staff
 
 
 @pytest.fixture
@@ -60,6 +64,56 @@ def test_it_says_how_each_can_be_reached(at, scheduler):
         db.session.commit()
     shown = text_of(scheduler.get(f"/staff/sessions/{there.id}/stop")).split("受影响的患者")[-1]
     assert shown.count("短信和站内消息") == 1 and shown.count("短信") == 2 and shown.count("只能打电话") == 1
+
+
+@pytest.fixture
+def begun(app, at, there, now):
+    """Ten minutes after the session has begun: the first has checked in, the second is to come. Signed in anew."""
+    now.at(there.session.starts_at + timedelta(minutes=10))
+    first = db.session.scalars(select(Appointment).where(Appointment.visit_code == "48271936")).one().id
+    check_in(at.id, first, actor=staff(at, "desk"))
+    return first, seat(app, at, "scheduler")
+
+
+def test_before_the_deed_it_says_that_somebody_who_is_here_would_be_cancelled(there, begun):
+    _first, scheduler = begun
+    path = f"/staff/sessions/{there.id}/stop"
+    shown = text_of(scheduler.get(path))
+    assert "影响 2 位患者" in shown and "其中 1 位已经报到，也会被取消并收到停诊通知" in shown
+    assert "已报到的都已经看完（1 位）" in shown
+    ticked = scheduler.post(path, {"act": "preview", "reason_public": "急诊手术", "arrived_are_seen": "y"})
+    shown = text_of(ticked)
+    assert "影响 1 位患者" in shown and "1 位已经看完的记为完成，不取消，也不通知" in shown
+    assert "也会被取消" not in shown and "李*禾" not in shown.split("受影响的患者")[-1]
+    assert 'name="arrived_are_seen" type="checkbox" value="y" checked' in _sorted_tick(ticked)
+
+
+def _sorted_tick(page):
+    """The tick's attributes in one order, whichever order they are written in."""
+    tick = next(
+        one for one in page.get_data(as_text=True).split("<input") if "arrived_are_seen" in one
+    ).split(">")[0]
+    words = sorted(one for one in tick.replace("/", " ").split() if not one.startswith("id="))
+    order = ["name", "type", "value", "checked"]
+    return " ".join(sorted(words, key=lambda word: order.index(word.split("=")[0])))
+
+
+@pytest.mark.parametrize("ticked", [True, False])
+def test_the_tick_decides_over_whoever_is_here(at, there, begun, ticked):
+    first, scheduler = begun
+    path = f"/staff/sessions/{there.id}/stop"
+    fields = {"act": "stop", "reason_public": "急诊手术"} | ({"arrived_are_seen": "y"} if ticked else {})
+    answer = scheduler.post(path, fields)
+    shown = text_of(scheduler.get(answer.headers["Location"]))
+    assert ("1 位已经看完的记为完成" in shown) == ticked
+    assert f"正在通知 {1 if ticked else 2} 人" in shown
+    assert stored(Appointment, at.id, first).status == ("fulfilled" if ticked else "cancelled")
+    letters = db.session.scalars(select(Message).where(Message.kind == "stopped")).all()
+    assert (first in {letter.appointment_id for letter in letters}) != ticked
+
+
+def test_nobody_is_asked_about_those_who_are_here_when_nobody_is(scheduler, there):
+    assert "已报到" not in text_of(scheduler.get(f"/staff/sessions/{there.id}/stop"))
 
 
 def test_without_a_reason_nothing_is_stopped(at, scheduler, there):

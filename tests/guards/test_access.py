@@ -14,6 +14,7 @@ MATRIX: dict[str, str] = {
     "desk.appointments.cancel": "staff",
     "desk.appointments.detail": "staff",
     "desk.appointments.move": "staff",
+    "desk.appointments.undo_check_in": "staff",
     "desk.booking.book": "staff",
     "desk.booking.done": "staff",
     "desk.booking.extra": "staff",
@@ -25,6 +26,7 @@ MATRIX: dict[str, str] = {
     "desk.calls.tick": "staff",
     "desk.day.check_in_one": "staff",
     "desk.day.day": "staff",
+    "desk.day.finish_one": "staff",
     "desk.day.scan": "staff",
     "desk.delivery.delivery": "staff",
     "desk.delivery.resend": "staff",
@@ -196,7 +198,17 @@ def test_what_changes_something_is_never_a_link(app):
         rule.rule
         for rule in routes(app)
         if rule.endpoint.rpartition(".")[2]
-        in {"hold", "stop_session", "publish", "sign_out", "check_in", "advance", "reset"}
+        in {
+            "hold",
+            "stop_session",
+            "publish",
+            "sign_out",
+            "check_in",
+            "finish_one",
+            "undo_check_in",
+            "advance",
+            "reset",
+        }
         and "POST" not in (rule.methods or set())
     ]
     assert not wrong, f"needs POST: {wrong}"

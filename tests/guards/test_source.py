@@ -18,6 +18,8 @@ VERBS = {
     "cancel": "booking.appointments",
     "move": "booking.appointments",
     "check_in": "booking.appointments",
+    "undo_check_in": "booking.appointments",
+    "finish": "booking.appointments",
     "stop_session": "booking.schedule or booking.appointments",
 }
 FORBIDDEN_NAMES = {
@@ -237,6 +239,14 @@ PATHS: dict[str, set[str]] = {
         "move._move",
         "places.end_hold",
         "stop._end_all",  # stop_session
+    },
+    "use_up_place": {
+        "finish.finish_row",  # the patient has been seen
+    },
+    "finish_row": {
+        "finish.finish",
+        "finish._finish_batch",  # hours after the session ended
+        "stop._finish_seen",  # stop_session: whoever was seen before it
     },
     "end_hold": {
         "places.end_stale_holds",  # a hold that ran out: expired, by whoever comes first

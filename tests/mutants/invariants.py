@@ -10,6 +10,7 @@ KILLED = "tests/faults/test_changes_killed.py::"
 DURABLE = "tests/faults/test_durable.py::"
 HOLD = "tests/verbs/test_reserve.py::"
 AFTER = "tests/verbs/test_after.py::"
+FINISH = "tests/verbs/test_finish.py::"
 REPLAYS = "tests/verbs/test_replays.py::"
 WEB_REPLAYS = "tests/doors/test_web_replays.py::"
 SCHEDULE = "tests/verbs/test_schedule.py::"
@@ -258,6 +259,7 @@ INVARIANTS = (
         (
             REMOVED + "test_r18_a_stop_that_forgets_somebody_does_not_commit",
             REMOVED + "test_r18_somebody_who_is_not_told",
+            FINISH + "test_a_stop_leaves_alone_whoever_was_seen_before_it_when_the_desk_says_so",
             AFTER + "test_a_stop_is_total_and_tells_everybody_once_per_channel",
             RACES + "test_a_stop_beats_every_hold_and_confirm_that_comes_at_the_same_moment",
             MODEL,
@@ -267,7 +269,7 @@ INVARIANTS = (
         "R19",
         "Capacity never falls below what is sold; extra places have owner, reason and cap.",
         ("ck_place_withdrawn_is_free",),
-        "only a place that is still free is withdrawn",
+        "only a place that is still free is withdrawn; that of somebody who was seen is not free",
         (
             INDEXES + "test_r19_a_sold_place_that_is_withdrawn",
             SCHEDULE + "test_capacity_below_what_is_sold_is_refused_with_the_numbers_and_nothing_changes",
@@ -275,6 +277,7 @@ INVARIANTS = (
             SCHEDULE + "test_lowering_numbers_while_people_hold_never_sells_a_withdrawn_place",
             "tests/verbs/test_at_desk.py::"
             "test_a_session_has_no_more_added_places_than_the_cap_and_a_cancelled_one_frees_its_number",
+            FINISH + "test_the_number_of_somebody_who_was_seen_is_nobody_elses",
             MODEL,
         ),
     ),
@@ -350,6 +353,7 @@ INVARIANTS = (
             INDEXES + "test_r25_a_queue_number_given_twice",
             RACES + "test_queue_numbers_are_unique_when_two_desks_check_in",
             AFTER + "test_check_in_gives_each_a_number_once",
+            FINISH + "test_whoever_comes_after_all_gets_a_new_number",
             MODEL,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Mutants of what decides besides the place itself: waves, channels, limits, whom a session is for, no-shows, hints."""
+"""Mutants of what decides besides the place itself: waves, channels, limits, whom a session is for, no-shows, who was seen, hints."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from tests.mutants.mutant import Mutant
 SELLABLE = "booking/schedule/sellable.py"
 LIMITS = "booking/appointments/patient_rules.py"
 NO_SHOW = "booking/appointments/no_show.py"
+FINISH = "booking/appointments/finish.py"
+STOP = "booking/appointments/stop.py"
+PLACES = "booking/appointments/places.py"
+CHECKIN = "booking/appointments/checkin.py"
+LAYOUT = "booking/schedule/layout.py"
 FULL = "booking/appointments/full.py"
 
 LIMIT_TESTS = "tests/verbs/test_limits.py::"
 NO_SHOW_TESTS = "tests/verbs/test_no_show.py::"
+FINISH_TESTS = "tests/verbs/test_finish.py::"
 FULL_TESTS = "tests/verbs/test_full.py::"
 
 LATER = (
@@ -158,5 +164,72 @@ LATER = (
             NO_SHOW_TESTS + "test_three_no_shows_close_online_booking_and_the_refusal_says_"
             "by_whom_why_until_when_and_how",
         ),
+    ),
+    Mutant(
+        "finish-without-asking-the-status",
+        "only somebody who has checked in can have been seen",
+        "R13",
+        FINISH,
+        (
+            ("        if row.status not in HERE:\n", "        if False:\n"),
+            ('        if row.status == "booked":\n', "        if False:\n"),
+        ),
+        (FINISH_TESTS + "test_only_somebody_who_is_here_can_have_been_seen",),
+    ),
+    Mutant(
+        "stop-ignores-who-was-seen",
+        "a stop neither cancels nor writes to those of whom the desk says that they were seen",
+        "R18",
+        STOP,
+        (("            if arrived_are_seen:\n", "            if False:\n"),),
+        (FINISH_TESTS + "test_a_stop_leaves_alone_whoever_was_seen_before_it_when_the_desk_says_so",),
+    ),
+    Mutant(
+        "stop-finishes-whoever-waits",
+        "whoever has checked in before their time has not been seen",
+        "R18",
+        STOP,
+        ((" if row.starts_at <= now]", "]"),),
+        (FINISH_TESTS + "test_a_stop_leaves_alone_whoever_was_seen_before_it_when_the_desk_says_so",),
+    ),
+    Mutant(
+        "seen-place-sold-again",
+        "the number of somebody who was seen does not come back on sale",
+        "R19",
+        PLACES,
+        (("rests_until=USED, freed_at=None)", "rests_until=None, freed_at=None)"),),
+        (FINISH_TESTS + "test_the_number_of_somebody_who_was_seen_is_nobody_elses",),
+    ),
+    Mutant(
+        "seen-place-reopened",
+        "reopening a session leaves the numbers of those who were seen alone",
+        "R19",
+        STOP,
+        (("                or_(Place.rests_until.is_(None), Place.rests_until < USED),\n", ""),),
+        (FINISH_TESTS + "test_reopening_does_not_bring_the_number_of_whoever_was_seen_back",),
+    ),
+    Mutant(
+        "seen-place-counts-as-free",
+        "a session keeps at least as many numbers as were seen",
+        "R19",
+        LAYOUT,
+        ((" or place.rests_until == USED\n", "\n"),),
+        (FINISH_TESTS + "test_the_session_keeps_as_many_numbers_as_were_seen",),
+    ),
+    Mutant(
+        "undone-check-in-keeps-its-number",
+        "a check-in that is taken back takes its queue number with it",
+        "R25",
+        CHECKIN,
+        (("            queue_number=None,\n", "            queue_number=number,\n"),),
+        (FINISH_TESTS + "test_a_check_in_by_mistake_is_taken_back_and_the_reminder_is_due_again",),
+    ),
+    Mutant(
+        "undone-check-in-without-reminders",
+        "a check-in that is taken back lets the reminders go on",
+        "N1",
+        CHECKIN,
+        (('        tell(session, row, "check_in_undone", policy=policy, now=now)\n', ""),),
+        (FINISH_TESTS + "test_a_check_in_by_mistake_is_taken_back_and_the_reminder_is_due_again",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Staff against staff and staff against the web: the cap of 加号, kept places, the instant of the roll-over."""
+"""Staff against staff and staff against the web: the cap of 加号, kept places, the roll-over, and who has been seen."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from booking.appointments.models import Appointment
+from booking.appointments.cancel import cancel
+from booking.appointments.checkin import check_in, undo_check_in
+from booking.appointments.finish import AFTER, finish, finish_visits
+from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.reserve import hold
-from booking.appointments.rules import SlotFull
+from booking.appointments.rules import NotActive, SlotFull
+from booking.appointments.stop import stop_session
 from booking.db import db
+from booking.outbox import Message
 from booking.schedule.models import Place
 from tests import factory
 from tests.invariants import broken
 from tests.races.crowd import at_once
 from tests.races.test_races import kinds_of, statuses
+from tests.verbs.test_after import staff
 from tests.verbs.test_at_desk import at_desk, extra, known
 from tests.verbs.test_reserve import as_account, book
 
@@ -80,3 +86,100 @@ def test_at_the_roll_over_the_last_kept_place_goes_to_one_caller_or_one_on_the_w
     assert kinds_of(results) == {"ok": 1, "SlotFull": 11}, results
     assert sum(statuses().values()) == 1
     assert not broken()
+
+
+def visits_of_the_day(at, opened, now, count):
+    """So many people who have checked in, ten minutes after the session has begun."""
+    rows = [book(at, opened, factory.person(), slot=n % 4, holder=f"h{n}") for n in range(count)]
+    now.at(opened.session.starts_at + timedelta(minutes=10))
+    for row in rows:
+        check_in(at.id, row.id, actor=staff(at, "desk"))
+    return rows
+
+
+def letters_about(row):
+    db.session.rollback()
+    return db.session.scalars(
+        select(Message.kind).where(Message.appointment_id == row.id, Message.status == "waiting")
+    ).all()
+
+
+def test_one_desk_finishes_while_another_cancels_and_one_of_them_wins(app, now):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=2)
+    rows = visits_of_the_day(at, opened, now, 8)
+    desk = staff(at, "desk")
+    calls = []
+    for row in rows:
+        calls += [
+            lambda row=row: finish(at.id, row.id, actor=desk),
+            lambda row=row: cancel(at.id, row.id, actor=desk, by="patient"),
+        ]
+    results = at_once(app, calls)
+    for row, done, gone in zip(rows, results[::2], results[1::2], strict=True):
+        assert {type(done), type(gone)} == {Appointment, NotActive}, (done, gone)
+        told = letters_about(row)
+        status = db.session.get(Appointment, (at.id, row.id), populate_existing=True).status
+        if isinstance(done, Appointment):
+            assert (status, told) == ("fulfilled", [])
+        else:
+            assert status == "cancelled" and set(told) == {"cancelled"}
+    assert not broken()
+
+
+def test_two_desks_and_the_clock_finish_each_visit_once(app, now):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=2)
+    rows = visits_of_the_day(at, opened, now, 8)
+    now.at(opened.session.ends_at + AFTER)
+    desk = staff(at, "desk")
+    calls = [lambda row=row: finish(at.id, row.id, actor=desk) for row in rows * 2]
+    results = at_once(app, [*calls, finish_visits, finish_visits, finish_visits])
+    assert not [one for one in results if isinstance(one, Exception)]
+    assert statuses() == {"fulfilled": 8}
+    finished = select(func.count()).where(AppointmentEvent.verb == "finish")
+    assert db.session.scalar(finished) == 8
+    assert not broken()
+
+
+@pytest.mark.parametrize("ticked", [True, False])
+def test_a_stop_and_whoever_is_being_finished_leave_nobody_half_done(app, now, ticked):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=3)
+    rows = visits_of_the_day(at, opened, now, 10)
+    desk = staff(at, "desk")
+    calls = [lambda row=row: finish(at.id, row.id, actor=desk) for row in rows]
+    calls.insert(
+        4,
+        lambda: stop_session(at.id, opened.id, actor=staff(at), reason="急诊手术", arrived_are_seen=ticked),
+    )
+    results = at_once(app, calls)
+    assert set(kinds_of(results)) <= {"ok", "NotActive"}, kinds_of(results)
+    assert set(statuses()) <= {"fulfilled", "cancelled"}
+    for row in rows:
+        status = db.session.get(Appointment, (at.id, row.id), populate_existing=True).status
+        assert set(letters_about(row)) == ({"stopped"} if status == "cancelled" else set())
+    if ticked:
+        early = [row for row in rows if row.starts_at > opened.session.starts_at + timedelta(minutes=10)]
+        assert statuses()["cancelled"] <= len(early), "nobody whose time had begun is written to"
+    assert not broken()
+
+
+def test_one_desk_takes_a_check_in_back_while_another_finishes(app, now):
+    at = factory.clinic()
+    opened = factory.open_session(at, places=2)
+    rows = visits_of_the_day(at, opened, now, 8)
+    desk = staff(at, "desk")
+    calls = []
+    for row in rows:
+        calls += [
+            lambda row=row: finish(at.id, row.id, actor=desk),
+            lambda row=row: undo_check_in(at.id, row.id, actor=desk, reason="扫错了凭条"),
+        ]
+    results = at_once(app, calls)
+    for done, undone in zip(results[::2], results[1::2], strict=True):
+        assert sorted(type(one).__name__ for one in (done, undone)) in (
+            ["Appointment", "NotActive"],
+            ["Appointment", "NotArrived"],
+        )
+    assert set(statuses()) <= {"fulfilled", "booked"} and not broken()

@@ -29,6 +29,8 @@ VERBS = [
     "reopen_session",
     "read_day",
     "check_in",
+    "undo_check_in",
+    "finish",
     "excuse",
     "answer_appeal",
     "appeal",
@@ -51,15 +53,15 @@ VERBS = [
 ]
 # one column for each verb above, in that order
 TABLE = {
-    "browser": "xxx.................................",
-    "account": "xxxxxxx............x.x....xxxx..x...",
-    "code": "....x.x............x............x...",
-    "scheduler": ".......xxxxxxxx..................xx.",
-    "desk": "....xxxxx......xxxx....xxx.xxx...xxx",
-    "doctor": "........x...........................",
-    "admin": "....xxxxxxxxxxxxxxx....xxx.xxx...xxx",
-    "system": ".........xxxxxx.....x.x.......xx....",
-    "nobody": "....................................",
+    "browser": "xxx...................................",
+    "account": "xxxxxxx..............x.x....xxxx..x...",
+    "code": "....x.x..............x............x...",
+    "scheduler": ".......xxxxxxxx....................xx.",
+    "desk": "....xxxxx......xxxxxx....xxx.xxx...xxx",
+    "doctor": "........x.............................",
+    "admin": "....xxxxxxxxxxxxxxxxx....xxx.xxx...xxx",
+    "system": ".........xxxxxx.......x.x.......xx....",
+    "nobody": "......................................",
 }
 CELLS = [(role, verb, row[at] == "x") for role, row in TABLE.items() for at, verb in enumerate(VERBS)]
 

@@ -312,7 +312,7 @@ def test_a_stop_is_total_and_tells_everybody_once_per_channel():
     ]
     rows = [book(at, opened, who, slot=slot, holder=f"h{slot}") for slot, who in enumerate(people)]
     waiting = hold(at.id, opened.slots[3].id, holder="w", actor=as_account(factory.person()))
-    preview = stop_preview(at.id, opened.id)
+    preview = stop_preview(at.id, opened.id, factory.now())
     assert (preview.count, preview.holds, preview.elders) == (3, 1, 3)
     done = stop_session(at.id, opened.id, actor=staff(at, "scheduler"), reason="医生外出会诊", note="院内")
     assert (done.count, done.letters) == (3, 2 + 3 + 3)
