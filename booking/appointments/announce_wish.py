@@ -1,7 +1,8 @@
-"""Which letters a wish puts into the outbox: joined, offered, missed, ended."""
+"""Which letters a wish puts into the outbox: joined, offered, missed, stopped, ended."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,9 +32,11 @@ def tell_wish(
     expires_at: datetime | None = None,
     facts: dict[str, Any] | None = None,
     channels: tuple[str, ...] = ("app", "sms", "email"),
+    change: tuple[uuid.UUID, int] | None = None,
 ) -> int:
     """Put the letters of `kind` to the account that waits; return how many. `about` is the offer's appointment.
 
+    `change` is the session whose change is told, with its version: a wish is told of each of them, whatever its own round.
     Letters about the same offer that have not left yet are superseded. In quiet hours only the app is told at once, unless
     the letter would be useless afterwards.
     """
@@ -52,6 +55,7 @@ def tell_wish(
             expires_at=expires,
             account_id=account.id,
             facts=facts,
+            about=change[0] if change is not None else None,
         )
         for channel in channels
         if channel != "email" or account.email
@@ -63,5 +67,5 @@ def tell_wish(
         now=now,
         appointment_id=about.id if about is not None else None,
         wish_id=wish.id,
-        version=about.version if about is not None else wish.round,
+        version=about.version if about is not None else change[1] if change is not None else wish.round,
     )

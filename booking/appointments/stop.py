@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from booking.appointments.announce import tell
 from booking.appointments.models import ACTIVE, Appointment
 from booking.appointments.places import change_status, end_hold, return_place
+from booking.appointments.wish_stops import tell_waiting
 from booking.clock import db_now
 from booking.db import retried, transaction
 from booking.directory.policy import policy_version
@@ -37,6 +38,8 @@ def stop_session(
     hospital_id: int, session_id: uuid.UUID, *, actor: Actor, reason: str, note: str = ""
 ) -> Stopped:
     """Stop a session: it sells nothing any more, every active appointment in it is cancelled by the hospital and told.
+
+    Whoever waits for it and for nothing else is told too.
 
     `reason` is what patients read, `note` stays inside. A repeat changes nothing. Raises BadInput, SessionOver when the
     session has ended, NotFound, NotAllowed.
@@ -71,6 +74,7 @@ def stop_session(
                 break
         else:
             raise RuntimeError(f"session {session_id} could not be emptied")
+        letters += tell_waiting(session, clinic, now=now)
         session.execute(
             update(ClinicSession)
             .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)

@@ -41,6 +41,7 @@ KINDS = (
     "wish_joined",
     "wish_offer",
     "wish_missed",
+    "wish_stopped",
     "wish_ended",
     "draw_entered",
     "draw_lost",

@@ -100,6 +100,7 @@ def kind_label(kind: str) -> str:
         "wish_joined": _("候补登记"),
         "wish_offer": _("候补有号"),
         "wish_missed": _("候补让号"),
+        "wish_stopped": _("候补停诊"),
         "wish_ended": _("候补结束"),
     }.get(kind, kind)
 
