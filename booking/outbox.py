@@ -163,7 +163,7 @@ class Letter:
     """One letter to be put: to whom (`recipient` account, patient or code, with its id) over which channel, and when.
 
     `due_at`/`expires_at`: it is sent in [due_at, expires_at]; afterwards it would be useless and ends as `expired`.
-    `about` names what a letter without an appointment is about, for its dedupe key.
+    `about` names for its dedupe key what a letter is about that is about no appointment, or beside the wish it is about.
     """
 
     kind: str
@@ -178,10 +178,10 @@ class Letter:
     about: uuid.UUID | None = None
 
     def key(self, about_id: uuid.UUID | None, version: int) -> str:
-        """The dedupe key: about what (an appointment, or a wish), kind, version, channel and recipient."""
+        """The dedupe key: about what (an appointment or a wish, and `about`), kind, version, channel and recipient."""
         who = self.account_id if self.recipient == "account" else self.patient_id or self.code_id or ""
-        about = about_id or self.about
-        return f"{about.hex if about else '-'}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
+        about = "-".join(one.hex for one in (about_id, self.about) if one)
+        return f"{about or '-'}:{self.kind}:{version}:{self.channel}:{self.recipient}{who}"
 
 
 _INSERT = insert(core(Message))

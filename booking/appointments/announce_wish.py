@@ -1,7 +1,8 @@
-"""Which letters a wish puts into the outbox: joined, offered, missed, ended."""
+"""Which letters a wish puts into the outbox: joined, offered, missed, stopped, ended."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,10 +31,12 @@ def tell_wish(
     about: Appointment | None = None,
     expires_at: datetime | None = None,
     facts: dict[str, Any] | None = None,
+    change: tuple[uuid.UUID, int] | None = None,
 ) -> int:
     """Put the letters of `kind` to the account that waits; return how many. `about` is the offer's appointment.
 
-    They go over every way the account has, as those about a visit do; no switch for reminders keeps them back.
+    They go over every way the account has, as those about a visit do; no switch for reminders keeps them back. `change` is
+    the session whose change is told, with its version: a wish is told of each of them, whatever its own round.
     Letters about the same offer that have not left yet are superseded. In quiet hours only the app is told at once, unless
     the letter would be useless afterwards.
     """
@@ -51,6 +54,7 @@ def tell_wish(
             expires_at=expires,
             account_id=way.account_id,
             facts=facts,
+            about=change[0] if change is not None else None,
         )
         for way in ways_to_accounts(session, [wish.account_id]).get(wish.account_id, ())
     ]
@@ -61,5 +65,5 @@ def tell_wish(
         now=now,
         appointment_id=about.id if about is not None else None,
         wish_id=wish.id,
-        version=about.version if about is not None else wish.round,
+        version=about.version if about is not None else change[1] if change is not None else wish.round,
     )

@@ -15,6 +15,7 @@ from booking.appointments.finish import finish_row
 from booking.appointments.models import ACTIVE, Appointment
 from booking.appointments.places import change_status, end_hold, return_place
 from booking.appointments.rules import HERE
+from booking.appointments.wish_stops import tell_waiting
 from booking.clock import db_now
 from booking.db import retried, transaction
 from booking.directory.policy import policy_version
@@ -49,6 +50,8 @@ def stop_session(
     arrived_are_seen: bool = False,
 ) -> Stopped:
     """Stop a session: it sells nothing any more, every active appointment in it is cancelled by the hospital and told.
+
+    Whoever waits for it and for nothing else is told too.
 
     `reason` is what patients read, `note` stays inside. `arrived_are_seen` says that whoever has checked in and whose time
     has begun was seen before the stop: their visits are finished, not cancelled, and they are told nothing; without it
@@ -87,6 +90,7 @@ def stop_session(
                 break
         else:
             raise RuntimeError(f"session {session_id} could not be emptied")
+        letters += tell_waiting(session, clinic, now=now)
         session.execute(
             update(ClinicSession)
             .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)

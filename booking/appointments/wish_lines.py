@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -14,7 +15,7 @@ from booking.appointments.wish_rules import Odds, about_the_same
 from booking.db import Instant
 from booking.directory.models import Practice
 from booking.schedule.models import ClinicSession
-from booking.schedule.wanted import LIVING, Wish, covers, with_practice
+from booking.schedule.wanted import LIVING, Wish, WishChoice, covers, with_practice
 
 REMEMBERED = timedelta(days=180)
 
@@ -50,18 +51,40 @@ def _line_query(ahead_of_one: bool) -> Select[*tuple[Any, ...]]:
 
 def may_still_get(session: Session, wish: Wish, now: datetime) -> bool:
     """Whether any session that a wish names can still have a number: not stopped, not over; a draft may be published yet."""
+    return wish.id in who_may_still_get(session, wish.hospital_id, [wish], now)
+
+
+def who_may_still_get(
+    session: Session, hospital_id: int, wishes: Collection[Wish], now: datetime
+) -> set[uuid.UUID]:
+    """Return the ids of those of a hospital's wishes of which `may_still_get` is true, in one question.
+
+    Only sessions of the doctors and departments that these wishes name are compared with them, not the whole house's.
+    """
+    if not wishes:
+        return set()
+    named = [WishChoice.hospital_id == hospital_id, WishChoice.wish_id.in_([one.id for one in wishes])]
+    doctors, departments = (
+        select(column).where(*named, column.is_not(None))
+        for column in (WishChoice.doctor_id, WishChoice.department_id)
+    )
     query = (
-        select(ClinicSession.id)
+        select(Wish.id)
+        .distinct()
+        .select_from(ClinicSession)
         .join(Practice, with_practice())
         .join(Wish, covers())
         .where(
-            ClinicSession.hospital_id == wish.hospital_id,
-            Wish.id == wish.id,
+            ClinicSession.hospital_id == hospital_id,
+            ClinicSession.local_date >= min(one.first_date for one in wishes),
+            ClinicSession.local_date <= max(one.last_date for one in wishes),
             ClinicSession.status.not_in(("stopped", "finished")),
             ClinicSession.ends_at > now,
+            or_(ClinicSession.doctor_id.in_(doctors), Practice.department_id.in_(departments)),
+            Wish.id.in_([one.id for one in wishes]),
         )
     )
-    return session.scalar(query.limit(1)) is not None
+    return set(session.scalars(query))
 
 
 def odds_of(session: Session, hospital_id: int, session_id: uuid.UUID, line: int, now: datetime) -> Odds:

@@ -37,8 +37,8 @@ class WishView:
 
     The names of doctors, departments, parts, campuses and kinds are those it asks for; empty parts, campuses or kinds mean
     any. `doctor`, `department`, `part` and `session_date` are those of the full session it was joined from. `offers` are
-    the appointments it may accept now; `needs_referral` when their session asks for one. `stopped` when its session is
-    stopped and no other that it names can still have a number.
+    the appointments it may accept now; `needs_referral` when their session asks for one. `hopeless` while it lives and no
+    session that it names can have a number, all being stopped or over; `stopped` when its own is stopped then.
     """
 
     hospital_id: int
@@ -77,6 +77,7 @@ class WishView:
     kinds: list[str] = field(default_factory=list)
     offers: list[AppointmentView] = field(default_factory=list)
     needs_referral: bool = False
+    hopeless: bool = False
     stopped: bool = False
 
     @property
@@ -164,7 +165,9 @@ def _views(*conditions: Any, order: Any = (), limit: int = 30) -> list[WishView]
             ahead = line_of_session(db.session(), row.hospital_id, row.session_id, before=row)
             view.line = ahead + 1
             now = db_now(db.session())
-            view.stopped = clinic.status == "stopped" and not may_still_get(db.session(), row, now)
+            held = clinic.status not in ("stopped", "finished") and clinic.ends_at > now
+            view.hopeless = not held and not may_still_get(db.session(), row, now)
+            view.stopped = view.hopeless and clinic.status == "stopped"
         if row.status == "offered":
             view.offers, view.needs_referral = _offers(row)
         views.append(view)
@@ -236,6 +239,12 @@ def _offers(row: Wish) -> tuple[list[AppointmentView], bool]:
     found = (appointment(row.hospital_id, one_id) for one_id, _sold in rows)
     referral = any((sold.get("admits") or {}).get("referral") for _id, sold in rows)
     return [one for one in found if one is not None], referral
+
+
+def is_stopped(hospital_id: int, session_id: uuid.UUID) -> bool:
+    """Whether a session is stopped now."""
+    mine = ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id
+    return db.session.scalar(select(ClinicSession.status).where(*mine)) == "stopped"
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def stop(session_id: uuid.UUID) -> ResponseReturnValue:
         flash(_("这个班次之前已经停诊，没有重复通知。"), "soon")
     elif done.count:
         flash(_("已停诊，正在通知 %(n)s 人。", n=done.count), "ok")
+    elif done.letters:
+        flash(_("已停诊，没有预约受影响，正在通知候补的人。"), "ok")
     else:
         flash(_("已停诊，没有需要通知的患者。"), "ok")
     if done.seen:

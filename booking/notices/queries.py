@@ -96,6 +96,7 @@ KINDS = {
     "wish_joined": _l("候补登记"),
     "wish_offer": _l("候补有号"),
     "wish_missed": _l("候补让号"),
+    "wish_stopped": _l("候补停诊"),
     "wish_ended": _l("候补结束"),
     "draw_entered": _l("抽签报名"),
     "draw_lost": _l("抽签结果"),

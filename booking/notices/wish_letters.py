@@ -1,4 +1,4 @@
-"""What the letters of the waiting list say: joined, offered, missed, ended. Sentences stand in templates/notices/."""
+"""What the letters of the waiting list say: joined, offered, missed, stopped, ended. Sentences stand in templates/notices/."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from booking.notices.senders.provider import Rendered
 from booking.notices.shaping import shape, site, wechat_time
 from booking.notices.tongue import Tongue, tongue
 
-ABOUT_A_WISH = ("wish_joined", "wish_offer", "wish_missed", "wish_ended")
-VARIANTS = {("wish_missed", "stopped"): "wish_missed_stopped", ("wish_ended", "booked"): "wish_ended_booked"}
+ABOUT_A_WISH = ("wish_joined", "wish_offer", "wish_missed", "wish_stopped", "wish_ended")
+VARIANTS = {
+    ("wish_missed", "stopped"): "wish_missed_stopped",
+    ("wish_ended", "booked"): "wish_ended_booked",
+}
 PAGE = "/me/wishes"
 NAMED = 2
 
@@ -36,11 +39,15 @@ def wish_letter(
     """Return the letter of `kind` (one of ABOUT_A_WISH), shaped for its channel.
 
     `view` is the wish as it is now; `about` are the appointments of the offer the letter tells of, two for a pair; `facts`
-    say why an offer or a wish ended; `language` is that of the recipient.
+    say why an offer or a wish ended; `language` is that of the recipient. Whoever lost an offer to a stop reads whether
+    there is anything left to wait for.
     """
     spoken = tongue(language)
     words = _words(view, spoken) | (_offer_words(view, about, now, spoken) if about else {})
-    return shape(VARIANTS.get((kind, facts.get("why", "")), kind), channel, words, spoken, page=PAGE)
+    name = VARIANTS.get((kind, facts.get("why", "")), kind)
+    if name == "wish_missed_stopped" and view.hopeless:
+        name = "wish_missed_stopped_all"
+    return shape(name, channel, words, spoken, page=PAGE)
 
 
 def _words(view: WishView, spoken: Tongue) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from booking.appointments.batch import appointments
 from booking.appointments.queries import AppointmentView, appointment
 from booking.appointments.reminders import PREPARATION
-from booking.appointments.wish_queries import wish
+from booking.appointments.wish_queries import is_stopped, wish
 from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import end_read
@@ -51,6 +51,9 @@ ELSE CASE message.kind
   WHEN 'wish_missed' THEN EXISTS (
     SELECT 1 FROM wish w WHERE w.hospital_id = message.hospital_id AND w.id = message.wish_id
       AND w.status IN ('waiting', 'offered'))
+  WHEN 'wish_stopped' THEN EXISTS (
+    SELECT 1 FROM wish w WHERE w.hospital_id = message.hospital_id AND w.id = message.wish_id
+      AND w.status = 'waiting')
   WHEN 'wish_ended' THEN EXISTS (
     SELECT 1 FROM wish w WHERE w.hospital_id = message.hospital_id AND w.id = message.wish_id
       AND w.status = 'ended')
@@ -258,6 +261,8 @@ def _write_wish(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     view = wish(message.hospital_id, message.wish_id)
     if view is None or (view.status == "ended") != (message.kind == "wish_ended"):
         raise NotWanted("the wish changed after the claim")
+    if message.kind == "wish_stopped" and not view.hopeless:
+        raise NotWanted("there is something to wait for again")
     about: list[AppointmentView] = []
     if message.kind == "wish_offer":
         about = [one for one in view.offers if one.held_until and one.held_until > rows.now]
@@ -266,6 +271,8 @@ def _write_wish(message: Claimed, rows: Rows) -> tuple[str, Rendered]:
     elif message.appointment_id is not None:
         one = appointment(message.hospital_id, message.appointment_id)
         about = [one] if one is not None else []
+        if one and message.facts.get("why") == "stopped" and not is_stopped(one.hospital_id, one.session_id):
+            raise NotWanted("the session was reopened")
     person = rows.accounts.get(message.account_id or 0)
     letter = wish_letter(
         message.kind,

@@ -391,7 +391,7 @@ def _status(view: WishView) -> tuple[str, str]:
 
 
 def _stopped() -> str:
-    return _("这个班次已停诊，不会再有号，请另约")
+    return _("这个班次已停诊，现在没有别的号可以等。恢复出诊时，会按原来的名次再问你；要早点看病请另约时间")
 
 
 def _facts(view: WishView) -> list[tuple[str, str]]:

@@ -195,7 +195,7 @@ def test_a_session_that_is_not_sold_has_no_waiting_list(app, at, sold_out, perso
 
 def test_who_waits_for_a_stopped_session_is_told_to_look_elsewhere(app, at, sold_out, person, visitor):
     opened, _ = sold_out
-    said = "这个班次已停诊，不会再有号，请另约"
+    said = "这个班次已停诊，现在没有别的号可以等。恢复出诊时，会按原来的名次再问你；要早点看病请另约时间"
     with app.app_context():
         _, wish = wait(at, opened, person)
     paths = "/me/wishes", f"/me/wishes/{ref(wish)}"

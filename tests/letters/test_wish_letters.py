@@ -110,8 +110,11 @@ def test_a_wide_wish_for_two_reads_as_stored(clinic, channel, language):
 @both_languages
 @pytest.mark.parametrize("channel", ["sms", "app"])
 def test_the_other_reasons_read_as_stored(clinic, channel, language):
-    stopped = written(clinic, "wish_missed", channel, {"why": "stopped"}, line=1, language=language)
-    same_as_stored(f"wish_missed_stopped.{channel}", whole(stopped), language)
+    for name, hopeless in (("wish_missed_stopped", False), ("wish_missed_stopped_all", True)):
+        words = {"line": 1, "hopeless": hopeless, "language": language}
+        stopped = written(clinic, "wish_missed", channel, {"why": "stopped"}, **words)
+        same_as_stored(f"{name}.{channel}", whole(stopped), language)
+        assert len(stopped.text) <= LONGEST[language] or channel == "app"
     booked = written(clinic, "wish_ended", channel, {"why": "booked"}, language=language)
     same_as_stored(f"wish_ended_booked.{channel}", whole(booked), language)
 

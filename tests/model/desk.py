@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from tests.model.rules import Rules
-from tests.model.things import KEPT, LIMITS, MINUTES, Place, Refused, Session, Slot, Visit
+from tests.model.things import KEPT, LIMITS, MINUTES, WAYS, Place, Refused, Session, Slot, Visit, Wish
 
 
 class Desk(Rules):
@@ -125,7 +125,8 @@ class Desk(Rules):
             return
         if session.ends <= self.now:
             raise Refused("SessionOver")
-        session.stopped = True
+        session.stopped, session.version = True, session.version + 1
+        offered = {one.wish.id for one in self.offers if one.outcome is None}
         for one in list(self.visits):
             if one.slot.session is not session or one.status not in ("held", "booked", "arrived"):
                 continue
@@ -136,12 +137,24 @@ class Desk(Rules):
                 self._free(one.place)
         for place in self.of(session):
             place.open = False
+        for wish in self.wishes:
+            if wish.status == "waiting" and wish.id not in offered and self._waits_in_vain(wish, session):
+                wish.letters[session.version, "wish_stopped", "waiting"] += WAYS
+
+    def _waits_in_vain(self, wish: Wish, stopped: Session) -> bool:
+        """Whether a wish names a session that was stopped and, among all, none that may still be had."""
+        named = [one for one in {slot.session for slot in self.slots} if wish.names(one)]
+        return (
+            stopped in named
+            and wish.ends > self.now
+            and all(one.stopped or one.ends <= self.now for one in named)
+        )
 
     def reopen(self, session: Session, resting: set[Any]) -> None:
         """Its free places open, those that were added for a patient do not; `resting`: what the database kept back."""
         if not session.stopped or session.ends <= self.now:
             raise Refused("SessionOver")
-        session.stopped = False
+        session.stopped, session.version = False, session.version + 1
         back = [one for one in self.of(session) if not one.withdrawn]
         for place in back:
             place.open, place.rests, place.freed = True, None, None
@@ -173,4 +186,5 @@ class Desk(Rules):
         for slot in mine:
             count = sum(one.channel != "extra" and not one.withdrawn for one in self.of(slot))
             assert count == places, "another number of places"
+        session.version += 1
         self._rest_some(fresh, {place_id for place_id, *_, rests in rows if rests})

@@ -55,6 +55,7 @@ class Session:
     doctor: int
     stopped: bool = False
     numbers: int = 0
+    version: int = 1
 
     @property
     def day(self) -> date:

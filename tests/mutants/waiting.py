@@ -10,11 +10,14 @@ OFFERS = "booking/appointments/offers.py"
 ANSWER = "booking/appointments/answer_offer.py"
 JOIN = "booking/appointments/wishes.py"
 RESERVE = "booking/appointments/reserve.py"
+ANNOUNCE_WISH = "booking/appointments/announce_wish.py"
+WISH_STOPS = "booking/appointments/wish_stops.py"
 
 SUITS = "booking/appointments/wish_suits.py"
 
 WISHES = "tests/verbs/test_wishes.py::"
 WHO = "tests/verbs/test_wish_suits.py::"
+WISH_RACES = "tests/races/test_wishes.py::"
 
 WAITING = (
     Mutant(
@@ -29,6 +32,30 @@ WAITING = (
             ),
         ),
         (WISHES + "test_a_freed_place_is_kept_back_and_offered_to_the_first_in_line",),
+    ),
+    Mutant(
+        "second-stop-has-the-key-of-the-first",
+        "a wish is told of each stop of a session, whatever its own round",
+        "N2",
+        ANNOUNCE_WISH,
+        ((" else change[1] if change is not None else wish.round,\n", " else wish.round,\n"),),
+        (WISHES + "test_each_stop_of_a_session_is_told_once",),
+    ),
+    Mutant(
+        "stops-of-two-sessions-share-a-key",
+        "what a wish is told of one session has another key than what it is told of another",
+        "N2",
+        ANNOUNCE_WISH,
+        (("            about=change[0] if change is not None else None,\n", ""),),
+        (WISHES + "test_each_stop_of_a_session_is_told_once",),
+    ),
+    Mutant(
+        "two-stops-leave-it-to-each-other",
+        "a stop locks the wishes it may have to tell before it asks what they could still get",
+        "R18",
+        WISH_STOPS,
+        (("        .with_for_update(of=Wish, key_share=True)\n", ""),),
+        (WISH_RACES + "test_whoever_waits_for_two_sessions_stopped_at_once_is_told_once",),
     ),
     Mutant(
         "late-joiner-is-asked",

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from booking import failpoints
 from booking.appointments.answer_offer import accept_offer, decline_offer
 from booking.appointments.cancel import cancel
 from booking.appointments.expire import sweep_holds
@@ -15,6 +16,7 @@ from booking.appointments.models import Appointment
 from booking.appointments.offers import offer_places
 from booking.appointments.reserve import hold
 from booking.appointments.rules import SlotFull
+from booking.appointments.stop import stop_session
 from booking.appointments.wish_models import WishOffer
 from booking.appointments.wish_rules import OfferOver
 from booking.appointments.wishes import join, leave
@@ -30,7 +32,7 @@ from tests.races.crowd import at_once
 from tests.races.test_races import kinds_of
 from tests.verbs.test_after import staff
 from tests.verbs.test_reserve import as_account
-from tests.verbs.test_wishes import full, give_back, offers_of, pair, wait
+from tests.verbs.test_wishes import full, give_back, letters, offers_of, pair, wait
 
 pytestmark = pytest.mark.usefixtures("within")
 
@@ -112,6 +114,26 @@ def test_accept_at_the_desk_and_expiry_have_one_winner(app, now):
     assert outcomes["accepted"] == len(booked) and None not in outcomes
     trail = db.session.scalars(select(AuditEvent.object_id).where(AuditEvent.action == "accept_offer")).all()
     assert len(trail) == len(set(trail)) <= len(booked), "one line for each that the desk booked"
+    assert not broken()
+
+
+def test_whoever_waits_for_two_sessions_stopped_at_once_is_told_once(app, tmp_path):
+    """Each stop alone leaves the other session to wait for: the second to come must see the first, which commits late."""
+    at = factory.clinic()
+    opened, _ = full(at)
+    other, _ = full(factory.another_doctor(at))
+    wishes = [wait(at, opened, department_ids=[at.department.id])[1] for _ in range(3)]
+    calls = [
+        lambda one=one.id: stop_session(at.id, one, actor=staff(at), reason="停电") for one in (opened, other)
+    ]
+    (tmp_path / "before_commit.late").write_text("sleep 0.7")
+    failpoints.arm(str(tmp_path))
+    try:
+        results = at_once(app, calls)
+    finally:
+        failpoints.arm("")
+    assert not faults(results), faults(results)
+    assert [len(letters(wish, "wish_stopped")) for wish in wishes] == [2] * 3
     assert not broken()
 
 

@@ -41,7 +41,9 @@ from booking.appointments.wishes import join, leave
 from booking.clock import local
 from booking.db import db, transaction
 from booking.errors import BadInput, NotAllowed
-from booking.outbox import Message
+from booking.notices.models import DemoLetter
+from booking.notices.service import send_due
+from booking.outbox import Message, reference
 from booking.schedule.change_session import change_session
 from booking.schedule.models import Place
 from booking.schedule.shape import Shape
@@ -500,6 +502,118 @@ def test_a_stop_withdraws_an_offer_and_a_reopened_session_asks_again():
     assert not broken()
     reopen_session(at.id, opened.id, actor=staff(at))
     assert offer_places() == 1 and len(offers_of(wish)) == 1
+
+
+def stop(at, opened):
+    return stop_session(at.id, opened.id, actor=staff(at), reason="医生有急诊手术")
+
+
+def texts_about(wish):
+    """The short messages about a wish that have left, in the order in which they were put."""
+    db.session.remove()
+    mine = select(Message).where(Message.wish_id == wish.id, Message.channel == "sms").order_by(Message.id)
+    left = dict(db.session.execute(select(DemoLetter.reference, DemoLetter.body)).all())
+    names = [reference(one) for one in db.session.scalars(mine)]
+    return [left[name] for name in names if name in left]
+
+
+def test_a_stop_tells_those_who_wait_for_nothing_else():
+    at = factory.clinic()
+    opened, _ = full(at)
+    other, _ = full(factory.another_doctor(at))
+    _, wish = wait(at, opened)
+    _, second = wait(at, opened)
+    _, wide = wait(at, opened, department_ids=[at.department.id])
+    _, stranger = wait(at, other)
+    done = stop(at, opened)
+    assert [one.channel for one in letters(wish, "wish_stopped")] == ["app", "sms"]
+    assert len(letters(second, "wish_stopped")) == 2
+    assert not letters(wide, "wish_stopped"), "the other doctor's clinic may still have a number"
+    assert not letters(stranger, "wish_stopped")
+    assert done.count == 2 and done.letters == 2 * 2 + 2 * 2
+    assert fresh(wish).status == "waiting", "reopening asks it"
+    stop(at, other)
+    assert len(letters(wide, "wish_stopped")) == len(letters(stranger, "wish_stopped")) == 2
+    assert len(letters(wish, "wish_stopped")) == 2, "it was told before"
+    assert not broken()
+
+
+def test_each_stop_of_a_session_is_told_once():
+    at = factory.clinic()
+    opened, _ = full(at)
+    other, _ = full(factory.another_doctor(at))
+    _, wish = wait(at, opened, department_ids=[at.department.id])
+    stop(at, other)
+    for number in (1, 2, 3):
+        stop(at, opened)
+        assert stop(at, opened).letters == 0
+        assert len(letters(wish, "wish_stopped")) == 2 * number
+        assert fresh(wish).round == 0, "no offer came between"
+        reopen_session(at.id, opened.id, actor=staff(at))
+    stop(at, opened)
+    reopen_session(at.id, other.id, actor=staff(at))
+    for _ in range(2):  # until both have been stopped as often
+        stop(at, other)
+        reopen_session(at.id, other.id, actor=staff(at))
+    stop(at, other)
+    assert len(letters(wish, "wish_stopped")) == 2 * (4 + 3)
+
+
+def test_who_loses_an_offer_to_a_stop_reads_it_once_and_what_is_left_to_wait_for():
+    at = factory.clinic(policy={"return_from": time(18)})
+    opened, rows = full(at)
+    _, only = wait(at, opened)
+    _, wide = wait(at, opened, department_ids=[at.department.id])
+    full(factory.another_doctor(at))
+    for number in (0, 1):
+        give_back(at, rows, number)
+    assert offer_places() == 2
+    stop(at, opened)
+    for wish in (only, wide):
+        assert [one.facts["why"] for one in letters(wish, "wish_missed")] == ["stopped"] * 2
+        assert not letters(wish, "wish_stopped")
+    db.session.remove()
+    send_due()
+    assert "停诊" in texts_about(only)[-1] and "现在没有别的号可以等" in texts_about(only)[-1]
+    assert "停诊" in texts_about(wide)[-1] and "其他门诊你仍在候补" in texts_about(wide)[-1]
+    assert not broken()
+
+
+def test_what_a_stop_told_is_not_said_after_it_was_reopened():
+    at = factory.clinic()
+    opened, rows = full(at)
+    _, offered = wait(at, opened)
+    _, wish = wait(at, opened)
+    give_back(at, rows)
+    offer_places()
+    stop(at, opened)
+    reopen_session(at.id, opened.id, actor=staff(at))
+    db.session.remove()
+    send_due()
+    for one, kind in ((offered, "wish_missed"), (wish, "wish_stopped")):
+        assert {letter.status for letter in letters(one, kind)} == {"superseded"}, kind
+        assert not any("停诊" in text for text in texts_about(one))
+
+
+def test_who_left_before_a_stop_was_told_is_told_nothing():
+    at = factory.clinic()
+    opened, _ = full(at)
+    who, wish = wait(at, opened)
+    stop(at, opened)
+    leave(at.id, wish.id, actor=as_account(who))
+    db.session.remove()
+    send_due()
+    assert not any("停诊" in text for text in texts_about(wish))
+
+
+def test_a_wish_whose_time_is_over_is_told_by_its_end(now):
+    at = factory.clinic()
+    opened, _ = full(at)
+    _, wish = wait(at, opened)
+    now.at(wish.ends_at + timedelta(minutes=1))
+    stop(at, opened)
+    assert not letters(wish, "wish_stopped")
+    assert end_wishes() == 1 and len(letters(wish, "wish_ended")) == 2
 
 
 def test_who_cannot_take_it_is_passed_over_and_stays():
