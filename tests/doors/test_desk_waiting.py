@@ -65,7 +65,7 @@ def test_an_offer_is_read_out_and_accepted_and_leads_to_the_code(app, scene):
     line = db.session.scalars(select(AuditEvent)).one()
     assert (line.action, line.actor_name) == ("accept_offer", desk.member.name)
     detail = desk.get(done.headers["Location"].removesuffix("/done"))
-    assert "候补的人要了这个号" in text_of(detail)
+    assert "接受候补的号" in text_of(detail)
     assert "已约到" in text_of(desk.get(path))
 
 
