@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from booking.appointments.announce import tell
-from booking.appointments.eligible import COMING
+from booking.appointments.eligible import SERVED
 from booking.appointments.keys import claim_key
 from booking.appointments.models import Appointment
 from booking.appointments.patient_rules import ensure_patient_may, lock_chart
@@ -62,7 +62,7 @@ def accept_offer(
         body = {"appointment": appointment_id}
         if claim_key(session, hospital_id, key, "accept_offer", body, appointment_id, now) is not None:
             return rows
-        if all(row.status in COMING for row in rows) and wish.status == "served":
+        if all(row.status in SERVED for row in rows) and wish.status == "served":
             return rows  # the second half of a double click, or a repeat when they have arrived
         _ensure_stands(session, rows, wish, round_of, now)
         _lock_patients(session, wish, [row.patient_id or 0 for row in rows], actor)

@@ -25,7 +25,8 @@ from booking.schedule.sellable import sellable
 from booking.schedule.waiting_rules import LEAST_TO_ANSWER, accept_by
 from booking.schedule.wanted import WAITING, Wish, covers, with_practice
 
-COMING = ("confirming", "booked", "arrived", "in_visit")
+SERVED = ("confirming", "booked", "arrived", "in_visit", "fulfilled")
+"""Whoever has such a visit since they joined has what they waited for, to come or kept."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _is_served(session: Session, wish: Wish, patients: Sequence[int], facts: Slo
         .where(
             Appointment.hospital_id == wish.hospital_id,
             Appointment.patient_id.in_(patients),
-            Appointment.status.in_(COMING),
+            Appointment.status.in_(SERVED),
             Appointment.visit_date.between(wish.first_date, wish.last_date),
             or_(
                 Appointment.doctor_id == facts.doctor.id,

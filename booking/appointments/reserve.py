@@ -15,7 +15,7 @@ from booking.appointments.booker import booker
 from booking.appointments.facts import ensure_on_sale
 from booking.appointments.keys import claim_key
 from booking.appointments.models import Appointment
-from booking.appointments.patient_rules import ensure_patient_may, lock_chart
+from booking.appointments.patient_rules import SEEN, ensure_patient_may, lock_chart
 from booking.appointments.places import (
     add_event,
     change_status,
@@ -290,7 +290,7 @@ def _confirm(
         now, policy = who.now, who.policy
         if claim_key(session, hospital_id, key, "confirm", body, appointment_id, now) is not None:
             return row
-        if row.status in ("booked", "arrived", "in_visit") and row.account_id == actor.account_id:
+        if row.status in ("booked", *SEEN) and row.account_id == actor.account_id:
             return row  # the second half of a double click
         _ensure_live(session, row, now)
         if who.patient is None:

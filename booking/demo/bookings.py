@@ -18,6 +18,7 @@ from booking.db import new_id
 from booking.demo.people import One
 from booking.people.rules import age
 from booking.schedule.models import ClinicSession, Place, Slot
+from booking.schedule.sellable import USED
 from booking.staff.rules import Actor
 
 CHILD, ADULT = 14, 18
@@ -85,6 +86,7 @@ class Book:
     rows: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
+    used: list[dict[str, Any]] = field(default_factory=list)
 
     def add(
         self, seat: Seat, patient_id: int, steps: list[Step], *, account_id: int | None = None, **columns: Any
@@ -150,6 +152,8 @@ class Book:
             before = step.to_status
         if holds:
             self.marks.append({"at_hospital": self.hospital_id, "at_place": holds, "by": key})
+        if status == "fulfilled":
+            self.used.append({"at_hospital": self.hospital_id, "at_place": seat.place_id})
         return key
 
     def _code(self, day: date) -> str:
@@ -167,13 +171,13 @@ class Book:
         charts = [{"hospital_id": self.hospital_id, "patient_id": one} for one in sorted(self.charts - known)]
         if charts:
             session.execute(insert(Chart), charts)
-        mark = (
-            update(Place.__table__)  # type: ignore[arg-type]
-            .where(Place.hospital_id == bindparam("at_hospital"), Place.id == bindparam("at_place"))
-            .values(appointment_id=bindparam("by"))
+        place = update(Place.__table__).where(  # type: ignore[arg-type]
+            Place.hospital_id == bindparam("at_hospital"), Place.id == bindparam("at_place")
         )
         if self.marks:
-            session.connection().execute(mark, self.marks)
+            session.connection().execute(place.values(appointment_id=bindparam("by")), self.marks)
+        if self.used:
+            session.connection().execute(place.values(rests_until=USED), self.used)
         session.execute(insert(Appointment), self.rows)
         session.execute(insert(AppointmentEvent), self.events)
 

@@ -237,6 +237,9 @@ def _sell(
             steps.append(Step("check_in", "arrived", arrived_at, actor))
             late = arrived_at > seat.slot.starts_at + timedelta(minutes=30)
             columns = {"arrived_at": arrived_at, "arrived_late": late, "queue_number": arrivals}
+            seen_at = max(arrived_at, seat.slot.starts_at) + timedelta(minutes=8 + arrivals % 9)
+            if seen_at <= now:
+                steps.append(Step("finish", "fulfilled", seen_at, actor))
         book.add(seat, who.id, steps, **columns)
 
 

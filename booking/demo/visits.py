@@ -164,6 +164,7 @@ def _past_seat(session: Session, hospital_id: int, department_id: uuid.UUID, las
         .where(
             Place.hospital_id == hospital_id,
             Place.appointment_id.is_(None),
+            Place.rests_until.is_(None),
             Practice.department_id == department_id,
             ClinicSession.status == "finished",
             ClinicSession.local_date <= last,

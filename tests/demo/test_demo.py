@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import func, select, text
+from sqlalchemy import case, func, select, text
 
 import config
 from booking import clock
@@ -29,6 +29,7 @@ from booking.people.models import Account, Patient
 from booking.people.service import request_code
 from booking.schedule.models import ClinicSession, Place, Slot, Template
 from booking.schedule.open_slots import open_slots_of
+from booking.schedule.sellable import USED, given_out
 from booking.staff.models import StaffMember
 from booking.staff.rules import ROLES, Actor
 from booking.staff.service import sign_in_staff
@@ -202,6 +203,12 @@ def test_places_and_appointments_agree(demo):
     )
     assert taken == active
     assert len(taken) > 1000
+    seen = select(Appointment.place_id).where(Appointment.status == "fulfilled")
+    used = select(Place.id).where(Place.rests_until == USED)
+    assert len(db.session.scalars(seen).all()) > 1000
+    assert set(db.session.scalars(used)) == set(db.session.scalars(seen))
+    over = Appointment.status == "arrived", Appointment.visit_date < clock.db_now(db.session()).date()
+    assert not count(Appointment, *over), "nobody of the days before is still waiting"
 
     stopped = select(ClinicSession.id).where(ClinicSession.status == "stopped")
     assert count(Appointment, Appointment.session_id.in_(stopped), Appointment.status.in_(ACTIVE)) == 0
@@ -297,7 +304,7 @@ def told() -> list[tuple]:
         ClinicSession.room,
         ClinicSession.status,
         Doctor.slug,
-        func.count(Place.appointment_id),
+        func.sum(case((given_out(), 1), else_=0)),  # as the clock goes on, more of them have been seen
     )
     joined = (
         sessions.join(

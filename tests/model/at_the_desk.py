@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from booking.appointments.at_desk import book_at_desk
-from booking.appointments.checkin import check_in
+from booking.appointments.checkin import check_in, undo_check_in
 from booking.appointments.expire import sweep_holds
 from booking.appointments.extra import add_extra
+from booking.appointments.finish import finish, finish_visits
 from booking.appointments.no_show import mark_no_shows, record_ticket
 from booking.appointments.stop import reopen_session, stop_session
 from booking.db import db, transaction
@@ -29,7 +30,9 @@ from tests.model.town import DAY, Both, instant, keys, likely, sessions, slots
 
 patients = st.sampled_from([0, 1, 2, 3, 3, 4, 4, 5, 5])
 MORNINGS = [datetime.combine(DAY + timedelta(days=later), time(9, 15, 1)) for later in (0, 1)]
-JUDGED = [time(11, 45), time(12, 15), None]
+JUDGED = [time(11, 45), time(12, 15), time(15, 30), None]
+THEN = ["wait", "wait", "finish", "undo", "stop"]
+here = st.tuples(st.sampled_from(["arrived", "arrived", "booked", "fulfilled", "any"]), st.integers(0, 30))
 visits = st.tuples(st.sampled_from(["booked", "no_show", "any"]), st.integers(0, 30))
 
 
@@ -74,11 +77,33 @@ class AtTheDesk(Both):
             lambda _: self.clinic.check_in(visit),
         )
 
+    @step(1, "visits", which=here)
+    def press_finish(self, which: tuple[str, int]) -> None:
+        self.finish(*self.visit(which))
+
+    def finish(self, visit: Visit, row_id: uuid.UUID) -> None:
+        self.same(
+            lambda: finish(self.at.id, row_id, actor=self.staff("desk")), lambda _: self.clinic.finish(visit)
+        )
+
+    @step(1, "visits", which=here, reason=st.sampled_from(["扫错了", "扫错了", ""]))
+    def take_a_check_in_back(self, which: tuple[str, int], reason: str) -> None:
+        self.undo(*self.visit(which), reason)
+
+    def undo(self, visit: Visit, row_id: uuid.UUID, reason: str) -> None:
+        self.same(
+            lambda: undo_check_in(self.at.id, row_id, actor=self.staff("desk"), reason=reason),
+            lambda _: self.clinic.undo_check_in(visit, reason),
+        )
+
     # who did not come
 
-    @step(2, told=likely, comes=st.integers(0, 30), judged=st.sampled_from(JUDGED))
-    def a_day_passes(self, told: bool, comes: int, judged: time | None) -> None:
-        """Letters arrive, the next morning of visits comes, somebody checks in; towards noon who did not come is judged."""
+    @step(
+        2, told=likely, comes=st.integers(0, 30), then=st.sampled_from(THEN), judged=st.sampled_from(JUDGED)
+    )
+    def a_day_passes(self, told: bool, comes: int, then: str, judged: time | None) -> None:
+        """Letters arrive, the next morning of visits comes, somebody checks in and may be seen, or it was somebody else;
+        towards noon who did not come is judged, in the afternoon who was here is finished."""
         morning = next((one for one in MORNINGS if one > self.clinic.now), None)
         if morning is None or self.done < LATE:
             return
@@ -90,6 +115,13 @@ class AtTheDesk(Both):
         if due:
             one = due[comes % len(due)]
             self.check_in(one, self.ids[id(one)])
+            if then == "finish":
+                self.finish(one, self.ids[id(one)])
+            elif then == "undo":
+                self.undo(one, self.ids[id(one)], "扫错了")
+            elif then == "stop":
+                self.set_clock(instant(one.slot.starts))
+                self.stop(self.sessions.index(one.slot.session), ticked=bool(comes % 2))
         if judged is not None:
             self.set_clock(instant(datetime.combine(morning.date(), judged)))
             self.judge()
@@ -110,6 +142,7 @@ class AtTheDesk(Both):
 
     def judge(self) -> None:
         self.same(lambda: mark_no_shows() and None, lambda _: self.clinic.mark_no_shows())
+        self.same(lambda: finish_visits() and None, lambda _: self.clinic.finish_visits())
 
     @step(1, "visits", which=visits)
     def say_they_came(self, which: tuple[str, int]) -> None:
@@ -123,15 +156,17 @@ class AtTheDesk(Both):
 
     # sessions
 
-    @step(3, number=sessions, verb=st.sampled_from(["stop", "reopen", "reopen", 1, 2, 2, 3]))
-    def change_session(self, number: int, verb: str | int) -> None:
+    @step(
+        3,
+        number=sessions,
+        verb=st.sampled_from(["stop", "reopen", "reopen", 1, 2, 2, 3]),
+        ticked=st.booleans(),
+    )
+    def change_session(self, number: int, verb: str | int, ticked: bool) -> None:
         """Stop it, reopen it, or give its slots another number of places."""
         session_id, session = self.opened[number].id, self.sessions[number]
         if verb == "stop":
-            self.same(
-                lambda: stop_session(self.at.id, session_id, actor=self.staff(), reason="停电"),
-                lambda _: self.clinic.stop(session),
-            )
+            self.stop(number, ticked)
         elif verb == "reopen":
             self.same(
                 lambda: reopen_session(self.at.id, session_id, actor=self.staff()),
@@ -142,6 +177,14 @@ class AtTheDesk(Both):
         else:
             kept = sum(self.opened[number].session.channels.values())
             self._capacity(number, session_id, session, max(int(verb), kept))
+
+    def stop(self, number: int, ticked: bool) -> None:
+        session_id, session = self.opened[number].id, self.sessions[number]
+        words = {"reason": "停电", "arrived_are_seen": ticked}
+        self.same(
+            lambda: stop_session(self.at.id, session_id, actor=self.staff(), **words),
+            lambda _: self.clinic.stop(session, ticked),
+        )
 
     def _capacity(self, number: int, session_id: uuid.UUID, session: Session, places: int) -> None:
         self.same(lambda: sweep_holds() and None, lambda _: self.clinic.sweep())

@@ -1,4 +1,4 @@
-"""What the staff do in the clinic in memory: book, add a number, check in, judge no-shows, stop, reopen, more or fewer places."""
+"""What the staff do in the clinic in memory: book, add a number, check in, finish, judge no-shows, stop, reopen, change places."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ from datetime import date, timedelta
 from typing import Any
 
 from tests.model.rules import Rules
-from tests.model.things import KEPT, LIMITS, MINUTES, WAYS, Place, Refused, Session, Slot, Visit, Wish
+from tests.model.things import (
+    FINISHED_AFTER,
+    KEPT,
+    LIMITS,
+    MINUTES,
+    SEEN,
+    USED,
+    WAYS,
+    Place,
+    Refused,
+    Session,
+    Slot,
+    Visit,
+    Wish,
+)
 
 
 class Desk(Rules):
@@ -75,9 +89,47 @@ class Desk(Rules):
         self._change(one, "arrived")
         return one
 
+    def undo_check_in(self, one: Visit, reason: str) -> Visit:
+        """The number is not given again; what reminds of the visit is put anew."""
+        if not reason:
+            raise Refused("BadInput")
+        if self.status(one) == "booked" and one.undone:
+            return one
+        if self.status(one) == "booked":
+            raise Refused("NotArrived")
+        if one.status != "arrived":
+            raise Refused("NotActive")
+        if one.queue is None:
+            raise Refused("NotCheckedIn")
+        one.queue, one.seen = None, False
+        self._change(one, "booked")
+        one.undone = True
+        return one
+
+    def finish(self, one: Visit) -> Visit:
+        if one.status == "fulfilled":
+            return one
+        if one.status == "booked":
+            raise Refused("NotArrived")
+        if one.status != "arrived":
+            raise Refused("NotActive")
+        self._finish(one)
+        return one
+
+    def finish_visits(self) -> None:
+        for one in self.visits:
+            if one.status == "arrived" and one.slot.session.ends + FINISHED_AFTER <= self.now:
+                self._finish(one)
+
+    def _finish(self, one: Visit) -> None:
+        """Nobody is told, and the place is nobody's any more."""
+        one.status, one.version = "fulfilled", one.version + 1
+        one.place.by, one.place.freed, one.place.rests = None, None, USED
+        one.place.anew.clear()
+
     def ticket(self, one: Visit) -> Visit:
         """The desk's word that the patient was here: excuses, and whoever was not judged yet counts as arrived."""
-        if one.status in ("arrived", "excused"):
+        if one.status in (*SEEN, "excused"):
             return one
         if one.status not in ("booked", "no_show"):
             raise Refused("NotActive")
@@ -113,14 +165,14 @@ class Desk(Rules):
         here = [other for other in self.visits if other.patient == one.patient]
         here = [other for other in here if other.slot.session.day == session.day]
         return (one.patient, session.day) not in self.tickets and not any(
-            other.status == "arrived"
+            other.status in SEEN
             or (other.kind == "desk" and other.status == "booked" and other.made_at.date() == session.day)
             for other in here
         )
 
     # sessions
 
-    def stop(self, session: Session) -> None:
+    def stop(self, session: Session, arrived_are_seen: bool) -> None:
         if session.stopped:
             return
         if session.ends <= self.now:
@@ -130,7 +182,9 @@ class Desk(Rules):
         for one in list(self.visits):
             if one.slot.session is not session or one.status not in ("held", "booked", "arrived"):
                 continue
-            if one.status == "held":
+            if one.status == "arrived" and arrived_are_seen and one.slot.starts <= self.now:
+                self._finish(one)
+            elif one.status == "held":
                 self._end(one, "stop")
             else:
                 self._change(one, "cancelled", "stopped")
@@ -155,7 +209,7 @@ class Desk(Rules):
         if not session.stopped or session.ends <= self.now:
             raise Refused("SessionOver")
         session.stopped, session.version = False, session.version + 1
-        back = [one for one in self.of(session) if not one.withdrawn]
+        back = [one for one in self.of(session) if not one.withdrawn and one.rests != USED]
         for place in back:
             place.open, place.rests, place.freed = True, None, None
         self._rest_some(back, resting)
@@ -169,12 +223,13 @@ class Desk(Rules):
         if session.stopped:
             raise Refused("SessionOver")
         mine = [slot for slot in self.slots if slot.session is session]
-        if any(sum(one.slot is slot and one.by is not None for one in usual) > places for slot in mine):
+        sold = [one for one in usual if one.by is not None or one.rests == USED]
+        if any(sum(one.slot is slot for one in sold) > places for slot in mine):
             raise Refused("BelowSold")
         known, fresh = {one.id: one for one in usual}, []
         for place_id, slot, channel, withdrawn, _ in rows:
             place = known.get(place_id) or Place(place_id, slot, withdrawn=True)
-            assert place.by is None or (not withdrawn and place.channel == channel), (
+            assert place not in sold or (not withdrawn and place.channel == channel), (
                 "a sold place was changed"
             )
             if place.withdrawn and not withdrawn:

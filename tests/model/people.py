@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.model.rules import Rules
-from tests.model.things import KEPT, LIMITS, MINUTES, Refused, Slot, Visit
+from tests.model.things import KEPT, LIMITS, MINUTES, SEEN, Refused, Slot, Visit
 
 
 class People(Rules):
@@ -94,7 +94,7 @@ class People(Rules):
         body = ("confirm", id(one), patient)
         if known := self._key(key, body, None):
             return known
-        if one.status in ("booked", "arrived") and one.owner == account:
+        if one.status in ("booked", *SEEN) and one.owner == account:
             self._key(key, body, one)
             return one
         if self.status(one) != "held":

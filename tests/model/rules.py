@@ -77,7 +77,7 @@ class Rules(Places):
             one.letters[one.version, name, "waiting"] += WAYS
 
     def _change(self, one: Visit, status: str, letter: str | None = None) -> None:
-        one.status, one.version, one.moved = status, one.version + 1, letter == "moved"
+        one.status, one.version, one.moved, one.undone = status, one.version + 1, letter == "moved", False
         self._tell(one, letter)
 
     def _own(self, one: Visit, holder: str, account: int | None) -> None:

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 ACTIVE = ("held", "booked", "arrived")
-COUNTED = ("booked", "arrived", "no_show", "excused")
+COUNTED = ("booked", "arrived", "fulfilled", "no_show", "excused")
+SEEN = ("arrived", "fulfilled")
 LIVE = ("waiting", "offered")
 KEPT = ("phone", "desk", "elder", "return", "referral")
 MINUTES = {
@@ -36,6 +37,8 @@ TURNS_KEPT = 1
 BLOCK = timedelta(days=30)
 LEAST_TO_ANSWER = timedelta(minutes=10)
 LAST_SALE = timedelta(hours=1)
+USED = datetime(9000, 1, 1, 8)  # until then rests the place of whoever has been seen
+FINISHED_AFTER = timedelta(hours=4)
 WAYS = 2  # each letter goes to the booker's app and telephone
 
 
@@ -106,7 +109,8 @@ class Visit:
     moved: bool = False  # its newest version is a move
     late: bool = False
     queue: int | None = None
-    seen: bool = False  # somebody has ever marked it as arrived
+    seen: bool = False  # somebody has marked it as arrived
+    undone: bool = False  # its newest version takes a check-in back
     letters: Counter[tuple[int, str, str]] = field(default_factory=Counter)
 
 

@@ -13,6 +13,7 @@ from tests.model.things import (
     LIMITS,
     LIVE,
     MINUTES,
+    SEEN,
     SLEEPS,
     WAKES,
     WAYS,
@@ -152,7 +153,7 @@ class WaitingList(Rules):
         """All sessions here are of one department: whatever the patient has booked since within the dates serves the wish."""
         return any(
             one.patient == wish.patient
-            and one.status in ("booked", "arrived")
+            and one.status in ("booked", *SEEN)
             and wish.first <= one.slot.session.day <= wish.last
             and one.booked_at >= wish.joined
             for one in self.visits
@@ -198,7 +199,7 @@ class WaitingList(Rules):
         offer, body = self._own_offer(visit, account), ("accept", id(visit))
         if known := self._key(key, body, None):
             return known
-        if visit.status in ("booked", "arrived"):
+        if visit.status in ("booked", *SEEN):
             self._key(key, body, visit)
             return visit
         if self.status(visit) != "held":
