@@ -125,6 +125,7 @@ MATRIX: dict[str, str] = {
     "wishes.decline": "account",
     "wishes.join": "account",
     "wishes.leave": "account",
+    "wishes.link": "anyone",
     "wishes.list_wishes": "account",
     "wishes.wish": "account",
     "demo.outbox": "demo",
