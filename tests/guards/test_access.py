@@ -68,6 +68,7 @@ MATRIX: dict[str, str] = {
     "appointments.cancel": "account",
     "appointments.detail": "account",
     "appointments.list_appointments": "account",
+    "appointments.remind": "account",
     "appointments.slip": "account",
     "appointments.appeal": "account",
     "articles.article": "anyone",
