@@ -20,6 +20,7 @@ from booking.db import db
 from booking.directory.models import Campus, ClinicKind, DayPart, Department, Doctor, Hospital, Practice
 from booking.people.models import Account, Patient
 from booking.people.rules import mask_name, mask_phone
+from booking.refs import Key, read_link_code
 from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import LIVE_WISH, LIVING, Wish, WishChoice, covers, with_practice
 
@@ -89,6 +90,17 @@ class WishView:
 def wish(hospital_id: int, wish_id: uuid.UUID) -> WishView | None:
     """Return one wish as it stands, or None."""
     return next(iter(_views(Wish.hospital_id == hospital_id, Wish.id == wish_id)), None)
+
+
+def wishes_by_code(code: str) -> list[Key]:
+    """Return the wish that the code of a link names, [] for a code we did not make; of two in a second it may be both.
+
+    Raises NotFound for what has not the shape of a code.
+    """
+    sought = read_link_code(code)
+    near = Wish.hospital_id == sought.hospital_id, Wish.id >= sought.first, Wish.id < sought.end
+    ids = db.session.scalars(select(Wish.id).where(*near))
+    return [(sought.hospital_id, one) for one in ids if sought.is_it(one)]
 
 
 def wishes_of(account_id: int, *, ended: bool = False, limit: int = 30) -> list[WishView]:

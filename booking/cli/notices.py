@@ -18,6 +18,7 @@ from booking.errors import BadInput, NotFound
 from booking.notices.approved import DESCRIBED, Description, Unreadable, approved, described
 from booking.notices.segments import segments_of
 from booking.notices.senders.webhook import NotAllowed, target
+from booking.notices.short_text import LONGEST_HOST
 from booking.notices.template_check import Variant, filled, kinds, problems, variants
 
 notices_group = AppGroup("notices", help="Letters: texts to file with carriers, and a test of every channel.")
@@ -129,12 +130,16 @@ def _row(one: Variant, carrier: str, known: str) -> dict[str, Any]:
 
 
 def _written(text: str, description: Description) -> str:
-    """Return the description with the texts of today; how many messages one may take is kept where it is enough."""
+    """Return the description with the texts of today; how many messages one may take is kept where it is enough.
+
+    What a text takes is counted with room for the longest address of a site.
+    """
     kept = {one.name: one.segments for one in description.templates}
+    roomy = current_app.config | {"PUBLIC_URL": f"https://{'x' * LONGEST_HOST}"}
     parts = [text.split("\n[[template]]\n", 1)[0].rstrip() + "\n"]
     for one in _all(description):
         signature = current_app.config["SMS_SIGNATURE"]
-        longest = f"【{signature}】{filled(one.filed, dict(one.longest.variables), current_app.config)}"
+        longest = f"【{signature}】{filled(one.filed, dict(one.longest.variables), roomy)}"
         parts.append(
             f"[[template]]\nname = {json.dumps(one.name)}\ntext = {json.dumps(one.filed, ensure_ascii=False)}\n"
             f"segments = {max(kept.get(one.name, 0), segments_of(longest))}\n"

@@ -10,7 +10,7 @@ from flask import current_app
 
 from booking.notices.filling import fill, lines_of, one_line
 from booking.notices.senders.provider import Rendered
-from booking.notices.short_text import short_message
+from booking.notices.short_text import link_host, short_message
 from booking.notices.tongue import Tongue
 
 SHOWN = (
@@ -91,6 +91,11 @@ def site() -> str:
     """Return the name that every letter is signed with."""
     name: str = current_app.config["SITE_NAME"]
     return name
+
+
+def host() -> str:
+    """Return where the links of short messages lead, without a scheme."""
+    return link_host(current_app.config)
 
 
 def mark() -> str:

@@ -21,8 +21,11 @@ from booking.notices.approved import described
 from booking.notices.filling import fill, one_line
 from booking.notices.senders.provider import Rendered
 
-CONSTANTS = ("site",)
-"""Words that are the same in every message of one installation; they are filed as they are."""
+CONSTANTS = ("site", "host")
+"""Words that are the same in every message of one installation; they are filed as they are: who signs, and where our links
+lead (carriers take no address of a site as a variable)."""
+LONGEST_HOST = 30
+"""Signs that our links may have before their path; the lengths of the described texts leave room for so many."""
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([a-z_0-9]+){_CLOSE}")
 _BLANKS = re.compile(r" {2,}")
@@ -53,6 +56,12 @@ class Taken:
     text: str
     filed: str
     variables: tuple[tuple[str, str], ...]
+
+
+def link_host(settings: Mapping[str, Any]) -> str:
+    """Return what stands before the path in the links of short messages: PUBLIC_URL without its scheme."""
+    host: str = settings["PUBLIC_URL"].partition("://")[2]
+    return host
 
 
 def short_message(subject: str, kind: str, words: Mapping[str, Any]) -> Rendered:

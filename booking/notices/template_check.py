@@ -29,7 +29,7 @@ from booking.notices.approved import (
     wechat_templates,
 )
 from booking.notices.segments import segments_of
-from booking.notices.short_text import CONSTANTS, Taken, take_apart
+from booking.notices.short_text import CONSTANTS, LONGEST_HOST, Taken, link_host, take_apart
 
 CARRIERS = ("alibaba", "tencent")
 """Those who send nothing but approved templates."""
@@ -41,6 +41,8 @@ SORTS = {
 }
 """What may stand in a place, by the names Alibaba Cloud gives to the sorts of variables."""
 MOST_SIGNS = 500
+LINKED = {"wish_offer": "/w/"}
+"""Kinds of letters whose short message carries our link, and where it leads; what it says is complete without."""
 BAD_SIGNS = set("【】「」『』〖〗★※→①②③☞✓¥")
 SIGNATURE = re.compile(r"[0-9A-Za-z\u4e00-\u9fff]{2,12}")
 _LINK = re.compile(
@@ -99,7 +101,7 @@ def problems(settings: Mapping[str, Any], description: Description, filed: Appro
 
     With `filed` None the approved ids are not asked for (nothing is filed yet).
     """
-    said = list(_about_signature(settings["SMS_SIGNATURE"]))
+    said = [*_about_signature(settings["SMS_SIGNATURE"]), *_about_host(link_host(settings))]
     described = {one.name: one for one in description.templates}
     seen: set[str] = set()
     for kind in kinds():
@@ -131,6 +133,13 @@ def _about_signature(signature: str) -> Iterator[str]:
         yield "SMS_SIGNATURE must be 2 to 12 Chinese characters, letters or digits, without 【】."
 
 
+def _about_host(host: str) -> Iterator[str]:
+    if len(host) > LONGEST_HOST:
+        yield (
+            f"PUBLIC_URL has an address of {len(host)} signs; the links of short messages have room for {LONGEST_HOST}."
+        )
+
+
 def _about(
     one: Variant, known: Template, settings: Mapping[str, Any], description: Description
 ) -> Iterator[str]:
@@ -155,6 +164,10 @@ def _about(
         yield f"{one.name} has no words of its own."
     own = urlsplit(settings["PUBLIC_URL"]).netloc
     links = _LINK.findall(fixed)
+    leads = LINKED.get(one.kind.rpartition("/")[2])
+    # with a blank on each side, or a telephone takes the sentence for a part of it
+    if leads and f" {{host}}{leads}${{link}} " not in one.filed:
+        yield f"{one.name} lacks its link: {{{{ host }}}}{leads}{{{{ link }}}}, with a blank on each side."
     if len(links) > 1 or any(link.rpartition("://")[2].partition("/")[0] != own for link in links):
         yield f"{one.name} has a link; one short link to {own} is all a letter may have."
 
@@ -174,7 +187,7 @@ def _about_ids(settings: Mapping[str, Any], filed: Approved, names: list[str]) -
 
 def filled(filed: str, values: Mapping[str, str], settings: Mapping[str, Any]) -> str:
     """Return a filed text with its constants, and with those places filled that `values` names."""
-    text = filed.replace("{site}", settings["SITE_NAME"]) if "site" in CONSTANTS else filed
+    text = filed.replace("{site}", settings["SITE_NAME"]).replace("{host}", link_host(settings))
     return _PLACE.sub(lambda match: values.get(match[1], match[0]), text)
 
 

@@ -14,8 +14,9 @@ from booking.clock import local
 from booking.notices import discretion
 from booking.notices.letters import place
 from booking.notices.senders.provider import Rendered
-from booking.notices.shaping import shape, site, wechat_time
+from booking.notices.shaping import host, shape, site, wechat_time
 from booking.notices.tongue import Tongue, tongue
+from booking.refs import link_code
 
 ABOUT_A_WISH = ("wish_joined", "wish_offer", "wish_missed", "wish_stopped", "wish_ended")
 VARIANTS = {
@@ -61,6 +62,8 @@ def _words(view: WishView, spoken: Tongue) -> dict[str, Any]:
     parts = [dates.part_named(part) for part in view.parts]
     return {
         "site": site(),
+        "host": host(),
+        "link": link_code(view.hospital_id, view.id),
         "time": wechat_time(view.first_date),
         "when": days,
         "place": view.hospital,

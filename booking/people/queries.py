@@ -67,6 +67,11 @@ def by_ids(model: type[M], ids: Iterable[int | None]) -> dict[int, M]:
 _VERSION = select(core(Account).c.session_version).where(core(Account).c.id == bindparam("account"))
 
 
+def is_reminded(patient_id: int) -> bool:
+    """Whether reminders go to a patient's own phone."""
+    return bool(db.session.scalar(select(Patient.reminders_on).where(Patient.id == patient_id)))
+
+
 def sign_in_version(account_id: int) -> int | None:
     """Return which sign-ins of an account count (those that carry this number), or None when it is gone."""
     asked = {"account": account_id}

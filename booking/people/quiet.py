@@ -1,4 +1,5 @@
-"""Somebody wants no reminders on a phone (退订): what they wrote back is their word, like the switch on the settings page."""
+"""Somebody wants no reminders on a phone (退订), or wants them again: what they wrote back or pressed on the page of a visit is
+their word, like the switch on the settings page."""
 
 from __future__ import annotations
 
@@ -26,3 +27,20 @@ def stop_reminders(phone_hash: str) -> bool:
             .execution_options(synchronize_session=False)
         ).all()
         return account is not None or bool(patients)
+
+
+@retried
+def remind_own_phone(patient_id: int, *, on: bool) -> None:
+    """Switch reminders to a patient's own phone off or on: those of visits that somebody else booked; the others still go.
+
+    For every patient who has this phone, as a couple may share one. What an account with the same phone chose for its own
+    bookings stays. A repeat changes nothing, and so does a patient who is gone or has no phone.
+    """
+    with transaction() as session:
+        phone = select(Patient.phone_hash).where(Patient.id == patient_id).scalar_subquery()
+        session.execute(
+            update(Patient)
+            .where(Patient.phone_hash == phone)
+            .values(reminders_on=on)
+            .execution_options(synchronize_session=False)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -19,13 +19,26 @@ from booking.appointments.queries import appointment as appointment_of
 from booking.appointments.rules import NoSuchAppointment
 from booking.appointments.wish_queries import wishes_of
 from booking.errors import Refusal
+from booking.limits import limiter
 from booking.notices.calendar import appointment_ics
 from booking.notices.queries import messages_about
+from booking.people.queries import is_reminded
+from booking.people.quiet import remind_own_phone
 from booking.people.rules import mask_phone
 from booking.refs import Key
 from booking.web import no_shows, passes, sent
 from booking.web.forms import REASONS, AppealForm, CancelForm, put_errors
-from booking.web.session import account_id, actor_on, found, me, now, signed_in, way_back
+from booking.web.session import (
+    account_id,
+    actor_on,
+    browser,
+    found,
+    found_by_patient,
+    me,
+    now,
+    signed_in,
+    way_back,
+)
 
 blueprint = Blueprint("appointments", __name__)
 
@@ -141,6 +154,7 @@ def _detail_page(
         letters=_letters(view, fresh=done in ("booked", "moved")),
         sent=sent.sent(view, now()),
         steps=_steps(view),
+        reminders=_reminders(view),
         back_url=url_for("appointments.list_appointments") if is_owner(view) else None,
         undo_until=passes.regret_label(view, now()),
         missed=_missed(view, missed) if missed else None,
@@ -204,6 +218,37 @@ def _steps(view: AppointmentView) -> list[dict[str, str]]:
 
 def _room(room: str) -> str:
     return _(" %(n)s 诊室", n=room) if room.isdigit() else room or _("诊室")
+
+
+@blueprint.post("/me/appointments/<ref:appointment>/reminders")
+@limiter.limit("30/minute;200/hour")
+@limiter.limit("6/minute;30/hour", key_func=browser)
+def remind(appointment: Key) -> ResponseReturnValue:
+    """Switch reminders to the patient's own phone off or on again, for whoever opened the visit with that phone's tail."""
+    view = opened(appointment)
+    if view is None:
+        return sign_in_first()
+    if not found_by_patient(appointment) or view.patient_id is None:
+        raise NoSuchAppointment
+    on = request.form.get("on") == "1"
+    remind_own_phone(view.patient_id, on=on)
+    to = mask_phone(view.patient_phone)
+    if on:
+        flash(_("已恢复：就诊提醒又会发到 %(to)s。", to=to), "ok")
+    else:
+        flash(_("已关闭：就诊提醒不再发到 %(to)s。取消、停诊和改约仍会通知。", to=to), "ok")
+    return redirect(url_for("appointments.detail", appointment=view.ref, _anchor="h-remind"), code=303)
+
+
+def _reminders(view: AppointmentView) -> dict[str, Any] | None:
+    """Return whether the patient's own phone is reminded, for whoever opened the visit with it; None for everybody else."""
+    if not found_by_patient((view.hospital_id, view.id)) or view.patient_id is None:
+        return None
+    return {
+        "on": is_reminded(view.patient_id),
+        "to": mask_phone(view.patient_phone),
+        "url": url_for("appointments.remind", appointment=view.ref),
+    }
 
 
 @blueprint.get("/me/appointments/<ref:appointment>/calendar.ics")

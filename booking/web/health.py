@@ -16,6 +16,7 @@ Disallow: /me
 Disallow: /book
 Disallow: /login
 Disallow: /find
+Disallow: /w/
 Disallow: /search
 Disallow: /ask
 Disallow: /staff

@@ -23,7 +23,7 @@ from booking.people.rules import mask_phone
 from booking.refs import Key, ref
 from booking.staff.rules import Actor
 
-KEY, ACCOUNT, VERSION, FOUND, PHONE = "key", "account", "version", "found", "phone"
+KEY, ACCOUNT, VERSION, FOUND, OWN, PHONE = "key", "account", "version", "found", "own", "phone"
 FOUND_FOR = timedelta(minutes=30)
 FOUND_AT_MOST = 3
 
@@ -126,7 +126,7 @@ def keep_signed_in(account: int, version: int) -> None:
 
     The holder key stays, so that a hold taken before signing in is still theirs; the forgery token is made anew.
     """
-    for name in (PHONE, FOUND, "csrf_token"):
+    for name in (PHONE, FOUND, OWN, "csrf_token"):
         session.pop(name, None)
     g.pop("csrf_token", None)
     g.pop("web_me", None)
@@ -137,17 +137,28 @@ def keep_signed_in(account: int, version: int) -> None:
 
 def forget() -> None:
     """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
-    for name in (KEY, ACCOUNT, VERSION, FOUND, PHONE, "csrf_token"):
+    for name in (KEY, ACCOUNT, VERSION, FOUND, OWN, PHONE, "csrf_token"):
         session.pop(name, None)
     for name in ("csrf_token", "web_me", "web_account"):
         g.pop(name, None)
 
 
-def open_found(appointment: Key) -> None:
-    """Remember for half an hour that the visit code and phone tail of this appointment were given here."""
+def open_found(appointment: Key, *, own: bool = False) -> None:
+    """Remember for half an hour that the visit code and phone tail of this appointment were given here.
+
+    `own`: the tail was that of the patient's own phone, which is not the booker's.
+    """
     until = int((now() + FOUND_FOR).timestamp())
     kept = [pair for pair in _found() if pair[0] != ref(appointment)]
     session[FOUND] = [*kept[-(FOUND_AT_MOST - 1) :], [ref(appointment), until]]
+    names = [name for name, _until in session[FOUND]]
+    others = [name for name in session.get(OWN) or [] if name in names and name != ref(appointment)]
+    session[OWN] = [*others, *([ref(appointment)] if own else [])]
+
+
+def found_by_patient(appointment: Key) -> bool:
+    """Whether it was opened here with the tail of the patient's own phone, and still is."""
+    return found(appointment) and ref(appointment) in (session.get(OWN) or [])
 
 
 def found(appointment: Key) -> bool:

@@ -24,6 +24,7 @@ from booking.appointments.wish_queries import (
     WishView,
     odds,
     what_to_offer,
+    wishes_by_code,
     wishes_of,
 )
 from booking.appointments.wish_queries import wish as wish_of
@@ -38,7 +39,7 @@ from booking.directory.policy import current_policy
 from booking.errors import NotFound, Refusal
 from booking.limits import limiter
 from booking.people.queries import PatientView, patients_of
-from booking.refs import Key, parse_ref, ref
+from booking.refs import NO_SUCH_LINK, Key, parse_ref, ref
 from booking.schedule.admission import Admits, in_words
 from booking.schedule.sellable import SELLING
 from booking.web import cards, passes, suits
@@ -273,6 +274,18 @@ def _row(view: WishView) -> dict[str, Any]:
 def wish(wish: Key) -> ResponseReturnValue:
     """Show one wish: the offer to accept or decline, or the place in line, the odds and what happens next."""
     return _wish_page(_own(wish), joined=bool(request.args.get("joined")))
+
+
+@blueprint.get("/w/<slug:code>")
+@limiter.limit("60/minute")
+def link(code: str) -> ResponseReturnValue:
+    """Lead the short link of a message to its wish, which asks to sign in first; changes nothing, however often it is opened."""
+    found = wishes_by_code(code)
+    if not found:
+        raise NotFound(NO_SUCH_LINK)
+    if len(found) > 1:  # two wishes of one moment: the list shows which is whose
+        return redirect(url_for("wishes.list_wishes"), code=303)
+    return redirect(url_for("wishes.wish", wish=found[0]), code=303)
 
 
 @blueprint.post("/me/wishes/<ref:wish>/accept")

@@ -12,13 +12,15 @@ from sqlalchemy import select, update
 from booking.appointments.models import Appointment
 from booking.appointments.offers import offer_places
 from booking.appointments.stop import stop_session
+from booking.appointments.wish_models import WishOffer
 from booking.clock import local
 from booking.db import db, transaction
 from booking.notices.service import send_due
-from booking.refs import ref
+from booking.outbox import Message
+from booking.refs import link_code, ref
 from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import Wish
-from tests import factory
+from tests import factory, far_ends
 from tests.doors.desk_people import seat, text_of
 from tests.doors.visitor import Visitor, hidden, title
 from tests.verbs.test_after import staff
@@ -205,6 +207,70 @@ def test_who_waits_for_a_stopped_session_is_told_to_look_elsewhere(app, at, sold
     for path in paths:
         assert said in visitor.get(path).text, path
     assert "退出候补" in visitor.get(paths[1]).text and "看" in visitor.get(paths[1]).text
+
+
+def snapshot_of(wish):
+    """Everything about a wish that opening a link could have changed: its rows and its letters."""
+    db.session.remove()
+    rows = [
+        db.session.execute(select(table).where(mine)).all()
+        for table, mine in (
+            (Wish.__table__, Wish.id == wish.id),
+            (WishOffer.__table__, WishOffer.wish_id == wish.id),
+            (Message.__table__, Message.wish_id == wish.id),
+            (Appointment.__table__, Appointment.kind == "offer"),
+        )
+    ]
+    db.session.remove()
+    return rows
+
+
+def test_the_link_in_the_offers_short_message_shows_the_offer_and_changes_nothing(
+    app, at, sold_out, person, visitor
+):
+    opened, rows = sold_out
+    before = dict(app.config)
+    with far_ends.sms_gateway() as gateway, app.app_context():
+        app.config.update(SMS_GATEWAY_URL=gateway.url, SMS_GATEWAY_KEY="k", SEND_TIMEOUT_SECONDS=1)
+        try:
+            _, wish = wait(at, opened, person)
+            give_back(at, rows)
+            offer_places()
+            db.session.remove()
+            send_due()
+        finally:
+            app.config.clear()
+            app.config.update(before)
+        (text,) = [one["text"] for one in gateway.calls if "有号" in one["text"]]
+        path = re.search(r" 127\.0\.0\.1:5000(/w/[0-9a-z]+) 确认", text)[1]
+        shown = snapshot_of(wish)
+    stranger = Visitor(app)
+    asked = stranger.get(path)
+    assert asked.status_code == 303 and asked.headers["Location"] == f"/me/wishes/{ref(wish)}"
+    login = stranger.follow(asked)
+    assert login.status_code == 303 and login.headers["Location"].startswith("/login?next=")
+    for _ in range(2):
+        page = visitor.follow(visitor.get(path))
+        assert page.status_code == 200 and "有号了，等你确认" in page.text
+    assert visitor.follow(visitor.get(path.upper().replace("/W/", "/w/"))).status_code == 200
+    assert visitor.client.head(path).status_code == 303 and visitor.post(path).status_code == 405
+    with app.app_context():
+        assert snapshot_of(wish) == shown
+
+
+def test_a_short_link_that_we_did_not_make_leads_nowhere_and_says_so(app, at, sold_out, person, visitor):
+    opened, _ = sold_out
+    with app.app_context():
+        _, wish = wait(at, opened, person)
+        code = link_code(wish.hospital_id, wish.id)
+    assert visitor.get(f"/w/{code}").status_code == 303
+    other = code[:-1] + ("0" if code[-1] != "0" else "1")
+    for wrong in (other, code[:-2], "0", "zzzzzzzzzzzz", "nobody", "x" * 60):
+        answer = visitor.get(f"/w/{wrong}")
+        assert answer.status_code == 404 and "没有找到这个链接对应的内容" in answer.text, wrong
+    somebody = Visitor(app)
+    somebody.sign_in("13800130977")
+    assert somebody.follow(somebody.get(f"/w/{code}")).status_code == 404, "somebody else's is not found"
 
 
 def test_another_wish_under_the_same_request_is_asked_once_more(app, sold_out, person, visitor):

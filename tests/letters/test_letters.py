@@ -166,6 +166,8 @@ def test_a_reminder_says_how_to_answer_it(clinic, kind, language):
     )
     same_as_stored(f"{kind}_answered.sms", letter.text, language)
     assert "T0417" in letter.text and len(letter.text) <= LONGEST[language]
+    assert "回 TD" in letter.text or "reply TD" in letter.text, "how to get no more of them"
+    assert "TD" not in written(clinic, kind, language=language).text, "nobody would read the answer"
     if kind == "reminder_day":
         assert "0571-000-0100" in letter.text and "17:00" in letter.text, "the telephone, and until when"
 

@@ -15,7 +15,7 @@ from booking import app as application
 from booking.notices import short_text
 from booking.notices.approved import Approved, Unreadable, Word, approved, described, read, wechat_templates
 from booking.notices.short_text import short_message, take_apart
-from booking.notices.template_check import kinds, problems, variants
+from booking.notices.template_check import filled, kinds, problems, variants
 from tests.conftest import new_app
 
 WORDS = {
@@ -91,7 +91,7 @@ def test_a_letter_goes_by_the_name_it_is_described_under(plain):
 def test_filed_text_and_variables_make_the_text_again(plain):
     for kind in kinds():
         for one in variants(kind, described()):
-            text = one.filed.replace("{site}", "x")
+            text = one.filed.replace("{site}", "x").replace("{host}", "x")
             for name, value in one.example.variables:
                 text = text.replace(f"${{{name}}}", value)
             assert f"【x】{text}" == one.example.text, one.name
@@ -211,6 +211,37 @@ def test_one_short_link_of_our_own_is_all(plain, monkeypatch, sentence, found):
             None,
         )
     assert any("has a link" in each for each in said) == found
+
+
+def test_an_offer_is_filed_with_the_link_of_this_installation(plain):
+    with plain.app_context():
+        (one, _pair) = variants("wish_offer", described())
+        asked = plain.config | {"PUBLIC_URL": "https://yy.example.org/q"}
+        assert "请点 yy.example.org/q/w/${link} 确认" in filled(one.filed, {}, asked)
+    assert wrong(plain, PUBLIC_URL="https://yy.example.org") == []
+    assert wrong(plain, PUBLIC_URL=f"https://{'a' * 18}.example.org") == [], "thirty signs"
+    said = wrong(plain, PUBLIC_URL=f"https://{'a' * 19}.example.org")
+    assert said[0] == "PUBLIC_URL has an address of 31 signs; the links of short messages have room for 30."
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("{{ host }}/w/{{ link }}", "网页"), (" 确认", "确认"), ("/w/", "/")]
+)
+def test_an_offer_without_its_link_is_found(plain, monkeypatch, before, after):
+    source = plain.jinja_env.loader.get_source
+
+    def changed_source(env, name):
+        text, *rest = source(env, name)
+        return (text.replace(before, after) if name == "notices/wish_offer.sms.txt" else text, *rest)
+
+    monkeypatch.setattr(plain.jinja_env.loader, "get_source", changed_source)
+    # both keep the sentences as they stand
+    monkeypatch.setattr(plain.jinja_env, "cache", None)
+    monkeypatch.setattr(short_text, "_shape", short_text._shape.__wrapped__)
+    with plain.app_context():
+        (one, _pair) = variants("wish_offer", described())
+        said = problems(plain.config, changed("wish_offer.sms", text=one.filed), None)
+    assert any(each.startswith("wish_offer.sms lacks its link: {{ host }}/w/{{ link }}") for each in said)
 
 
 def test_what_carriers_have_not_approved_is_found(plain):

@@ -12,6 +12,7 @@ from flask_babel import force_locale
 
 from booking.appointments.wish_queries import WishView
 from booking.clock import utc
+from booking.notices.segments import segments_of
 from booking.notices.wish_letters import ABOUT_A_WISH, wish_letter
 from tests import factory
 from tests.letters.test_letters import LONGEST, both_languages, invented, same_as_stored, whole
@@ -136,6 +137,15 @@ def test_an_offer_says_until_when_and_what_happens_then(clinic):
     for channel in ("sms", "app", "email"):
         text = written(clinic, "wish_offer", channel).text
         assert "今天 10:12" in text and "下一位" in text and "08:30" in text
+
+
+@both_languages
+def test_an_offers_short_message_has_our_short_link_and_is_complete_without(clinic, language):
+    text = written(clinic, "wish_offer", language=language).text
+    (link,) = re.findall(r" (127\.0\.0\.1:5000/w/[0-9a-z]{11,16}) ", text)
+    assert segments_of(text) <= (2 if language == "zh" else 3)
+    without = text.replace(link, "")
+    assert "“我的候补”" in without and "0571-000-0100" in without
 
 
 def test_a_sensitive_department_is_not_named(within):

@@ -11,8 +11,11 @@ SERVICE = "booking/notices/service.py"
 MERGING = "booking/notices/merging.py"
 ANNOUNCE = "booking/appointments/announce.py"
 
+PAGES = "booking/web/appointments.py"
+
 REACH = "tests/notices/test_reaching.py::"
 MERGE = "tests/notices/test_merging.py::"
+OWN_PHONE = "tests/doors/test_own_phone.py::"
 
 TEXTS = (
     Mutant(
@@ -54,6 +57,19 @@ TEXTS = (
             REACH + "test_either_may_switch_reminders_off",
             REACH + "test_the_patient_may_switch_off_what_the_booker_keeps",
         ),
+    ),
+    Mutant(
+        "own-phone-switched-by-the-booker",
+        "reminders to a patient's own phone are switched only by whoever opened the visit with that phone",
+        "N17",
+        PAGES,
+        (
+            (
+                "    if not found_by_patient(appointment) or view.patient_id is None:\n",
+                "    if view.patient_id is None:\n",
+            ),
+        ),
+        (OWN_PHONE + "test_only_who_came_with_that_phone_is_asked",),
     ),
     Mutant(
         "reminders-on-a-quiet-channel",

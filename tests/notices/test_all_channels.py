@@ -38,7 +38,10 @@ def test_a_short_message_says_how_many_it_took(within, set_up):
 
 def test_alibaba_carries_a_visits_letter_as_its_approved_template(within, set_up, tmp_path):
     ids = {one.name: f"SMS_{number}" for number, one in enumerate(described().templates)}
-    texts = {ids[one.name]: one.text.replace("{site}", "青梧就医") for one in described().templates}
+    texts = {
+        ids[one.name]: one.text.replace("{site}", "青梧就医").replace("{host}", "127.0.0.1:5000")
+        for one in described().templates
+    }
     file = tmp_path / "ids.toml"
     file.write_text("[alibaba]\n" + "".join(f'"{name}" = "{one}"\n' for name, one in ids.items()))
     with provider_ends.running(provider_ends.Alibaba(texts)) as ali:
