@@ -15,8 +15,8 @@ from flask_babel import gettext as _
 
 from booking import clock, wording
 from booking.appointments.rules import KeyReused
+from booking.appointments.wish_choices import Offered, what_to_offer
 from booking.appointments.wish_lines import line_of_session
-from booking.appointments.wish_queries import Offered, what_to_offer
 from booking.appointments.wish_rules import NotFull
 from booking.appointments.wishes import ensure_full
 from booking.appointments.wishes import join as join_list
@@ -69,7 +69,7 @@ def join(clinic: Key) -> ResponseReturnValue:
         return _join_page(clinic, offer, form, people)
     if not form.validate():
         return _join_page(clinic, offer, form, people), 422
-    any_doctor = bool(form.department.data)
+    own = [offer.department.id] if form.department.data else []
     try:
         made = join_list(
             *clinic,
@@ -77,10 +77,11 @@ def join(clinic: Key) -> ResponseReturnValue:
             patient_ids=[int(one) for one in form.patients.data or ()],
             first_date=day(form.first.data),
             last_date=day(form.last.data),
-            doctor_ids=[] if any_doctor else _ids(form.doctors.data),
-            department_ids=[offer.department.id] if any_doctor else [],
+            doctor_ids=[] if own else _ids(form.doctors.data),
+            department_ids=[*own, *_ids(form.departments.data)],
             part_ids=_ids(form.parts.data),
             campus_ids=_ids(form.campuses.data),
+            kind_ids=_ids(form.kinds.data),
             key=form.request_key.data or None,
         )
     except Refusal as refusal:
@@ -129,21 +130,24 @@ def _fill_choices(form: WishForm, offer: Offered, people: list[PatientView]) -> 
     form.first.choices = form.last.choices = offered(days)
     for field, pairs in (
         (form.doctors, offer.doctors),
+        (form.departments, offer.departments),
         (form.parts, offer.parts),
         (form.campuses, offer.campuses),
+        (form.kinds, offer.kinds),
     ):
         field.choices = offered((one.hex, words) for one, words in pairs)
     form.department.label.text = _("%(dept)s的医生都可以", dept=offer.department.name)
 
 
 def _start(form: WishForm, offer: Offered, people: list[PatientView]) -> None:
-    """What stands in the form at first: this doctor, this day, this part of day, this campus; the only patient."""
+    """What stands in the form at first: this doctor, day, part of day, campus and kind; the only patient."""
     form.request_key.data = secrets.token_hex(16)
     form.patients.data = [str(one.id) for one in people] if len(people) == 1 else []
     form.first.data = form.last.data = offer.clinic.local_date.isoformat()
     form.doctors.data = [offer.doctor.id.hex]
     form.parts.data = [offer.clinic.day_part_id.hex]
     form.campuses.data = [offer.practice.campus_id.hex]
+    form.kinds.data = [offer.clinic.clinic_kind_id.hex]
 
 
 def _join_page(
@@ -171,6 +175,8 @@ def _join_page(
         add_patient_url=url_for("patients.add", next=here),
         several_campuses=len(offer.campuses) > 1,
         several_doctors=len(offer.doctors) > 1,
+        several_kinds=len(offer.kinds) > 1,
+        other_departments=bool(offer.departments),
         rules=waiting_lines(policy),
         wide=wide,
     )

@@ -60,7 +60,7 @@ def _row(view: WishView) -> dict[str, Any]:
         "title": _dates(view),
         "status_label": status_label,
         "tone": TONES[status],
-        "who": f"{_doctors(view)}·{view.department}",
+        "who": "·".join(word for word in (_who(view), _("、").join(view.kinds)) if word),
         "patients": _("、").join(view.patients),
         "note": note,
     }
@@ -193,10 +193,13 @@ def _stopped() -> str:
 
 
 def _facts(view: WishView) -> list[tuple[str, str]]:
+    doctors, departments = _("、").join(view.doctors), _("、").join(view.departments)
     return [
-        (_("医生"), f"{_doctors(view)}（{view.department}）"),
+        (_("医生"), f"{doctors}（{view.department}）" if doctors else ""),
+        (_("科室"), _("%(dept)s的医生都可以", dept=departments) if departments else ""),
         (_("医院"), view.hospital + (f"，{_('、').join(view.campuses)}" if view.campuses else "")),
         (_("日期"), f"{_dates(view)} {_('、').join(view.parts)}".strip()),
+        (_("号别"), _("、").join(view.kinds)),
         (_("就诊人"), _("、").join(view.patients) + (_("（两位一起）") if view.party > 1 else "")),
         (_("候补到"), _until(view)),
     ]
@@ -219,10 +222,13 @@ def _ahead(view: WishView) -> str:
     return _("前面还有 %(n)s 人", n=ahead) if ahead > 0 else _("排在最前面")
 
 
-def _doctors(view: WishView) -> str:
-    if view.departments and not view.doctors:
-        return _("全科室的医生")
-    return _("、").join(view.doctors)
+def _who(view: WishView) -> str:
+    """Return whose sessions are waited for: 「沈知微·心血管内科」, 「沈知微、呼吸内科的医生」."""
+    doctors = _("、").join(view.doctors)
+    if not view.departments:
+        return f"{doctors}·{view.department}"
+    departments = _("%(dept)s的医生", dept=_("、").join(view.departments))
+    return _("、").join(word for word in (doctors, departments) if word)
 
 
 def _dates(view: WishView) -> str:
