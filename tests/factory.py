@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -197,6 +197,20 @@ def another_doctor(at: Clinic, name: str = "陆明溪", **columns: Any) -> Clini
     )
     _keep(doctor, post)
     return Clinic(at.hospital, at.campus, at.department, doctor, post, at.kind, at.parts, at.policy)
+
+
+def another_department(at: Clinic, name: str = "心血管内科") -> Clinic:
+    """Write a second department of the same campus with a doctor of its own; return the clinic seen from that doctor."""
+    unit = Department(hospital_id=at.id, id=new_id(), name=name, position=1)
+    _keep(unit)
+    return another_doctor(replace(at, department=unit), "韩叙白")
+
+
+def another_kind(at: Clinic, name: str = "普通门诊") -> Clinic:
+    """Write a second clinic kind of the hospital; return the clinic whose sessions are of that kind."""
+    kind = ClinicKind(hospital_id=at.id, id=new_id(), name=name, fee_name="挂号费", fee_cents=500, position=1)
+    _keep(kind)
+    return replace(at, kind=kind)
 
 
 def open_session(

@@ -172,7 +172,9 @@ def _views(*conditions: Any, order: Any = (), limit: int = 30) -> list[WishView]
             turns_kept=row.turns_kept,
             end_reason=row.end_reason,
         )
-        _name_choices(view)
+        asked = _choices(row.hospital_id, [row.id]).get(row.id, Choices())
+        view.doctors, view.departments, view.parts = asked.doctors, asked.departments, asked.parts
+        view.campuses, view.kinds = asked.campuses, asked.kinds
         if row.status in LIVE_WISH:
             ahead = line_of_session(db.session(), row.hospital_id, row.session_id, before=row)
             view.line = ahead + 1
@@ -195,9 +197,21 @@ def _patients(row: Wish) -> Sequence[Patient]:
     ).all()
 
 
-def _name_choices(view: WishView) -> None:
+@dataclass
+class Choices:
+    """The names of what a wish asks for; of parts, campuses and kinds none means any."""
+
+    doctors: list[str] = field(default_factory=list)
+    departments: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    campuses: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+
+
+def _choices(hospital_id: int, wish_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Choices]:
+    """Return what each of these wishes asks for. One statement."""
     named = db.session.execute(
-        select(Doctor.name, Department.name, DayPart.name, Campus.name, ClinicKind.name)
+        select(WishChoice.wish_id, Doctor.name, Department.name, DayPart.name, Campus.name, ClinicKind.name)
         .select_from(WishChoice)
         .outerjoin(
             Doctor, and_(Doctor.hospital_id == WishChoice.hospital_id, Doctor.id == WishChoice.doctor_id)
@@ -219,14 +233,17 @@ def _name_choices(view: WishView) -> None:
                 ClinicKind.hospital_id == WishChoice.hospital_id, ClinicKind.id == WishChoice.clinic_kind_id
             ),
         )
-        .where(WishChoice.hospital_id == view.hospital_id, WishChoice.wish_id == view.id)
-        .order_by(DayPart.position, WishChoice.id)
+        .where(WishChoice.hospital_id == hospital_id, WishChoice.wish_id.in_(list(wish_ids)))
+        .order_by(DayPart.position, ClinicKind.position, WishChoice.id)
     )
-    lists = (view.doctors, view.departments, view.parts, view.campuses, view.kinds)
-    for names in named:
+    found: dict[uuid.UUID, Choices] = {}
+    for wish_id, *names in named:
+        one = found.setdefault(wish_id, Choices())
+        lists = (one.doctors, one.departments, one.parts, one.campuses, one.kinds)
         for into, name in zip(lists, names, strict=True):
             if name is not None:
                 into.append(name)
+    return found
 
 
 def _offers(row: Wish) -> tuple[list[AppointmentView], bool]:
@@ -276,6 +293,9 @@ class Waiting:
     accept_by: datetime | None
     offer_id: uuid.UUID | None
     turns_kept: int
+    first_date: date
+    last_date: date
+    choices: Choices
 
 
 def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
@@ -295,10 +315,14 @@ def waiting_list(hospital_id: int, session_id: uuid.UUID) -> list[Waiting]:
         .limit(200)
     ).all()
     now = db_now(db.session())
-    return [_waiting(row, phone, line, now) for line, (row, phone) in enumerate(rows, start=1)]
+    asked = _choices(hospital_id, [row.id for row, _phone in rows])
+    return [
+        _waiting(row, phone, line, asked.get(row.id, Choices()), now)
+        for line, (row, phone) in enumerate(rows, start=1)
+    ]
 
 
-def _waiting(row: Wish, phone: str, line: int, now: datetime) -> Waiting:
+def _waiting(row: Wish, phone: str, line: int, asked: Choices, now: datetime) -> Waiting:
     """An offer that has run out may not have been tidied away yet: then they wait."""
     offers = _offers(row)[0] if row.status == "offered" else []
     standing = [one for one in offers if one.held_until and one.held_until > now]
@@ -314,95 +338,7 @@ def _waiting(row: Wish, phone: str, line: int, now: datetime) -> Waiting:
         min((one.held_until for one in standing if one.held_until), default=None),
         standing[0].id if standing else None,
         row.turns_kept,
+        row.first_date,
+        row.last_date,
+        asked,
     )
-
-
-@dataclass(frozen=True)
-class Offered:
-    """What a wish may name, for the form: pairs of id and words."""
-
-    doctors: list[tuple[uuid.UUID, str]]
-    parts: list[tuple[uuid.UUID, str]]
-    campuses: list[tuple[uuid.UUID, str]]
-    dates: list[date]
-    clinic: ClinicSession
-    practice: Practice
-    doctor: Doctor
-    department: Department
-    part: DayPart
-    hospital: Hospital
-
-
-def what_to_offer(hospital_id: int, session_id: uuid.UUID, until: date) -> Offered | None:
-    """Return what the form of joining offers beside a session: the department's doctors, parts of day and campuses that
-    have sessions from today to `until`, with their dates."""
-    row = db.session.execute(
-        select(ClinicSession, Practice, Doctor, Department, DayPart, Hospital)
-        .join(Practice, with_practice())
-        .join(Doctor, and_(Doctor.hospital_id == Practice.hospital_id, Doctor.id == Practice.doctor_id))
-        .join(
-            Department,
-            and_(Department.hospital_id == Practice.hospital_id, Department.id == Practice.department_id),
-        )
-        .join(
-            DayPart,
-            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
-        )
-        .join(Hospital, Hospital.id == ClinicSession.hospital_id)
-        .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)
-    ).first()
-    if row is None:
-        return None
-    clinic, practice, doctor, department, part, hospital = row
-    near = db.session.execute(
-        select(
-            Doctor.id,
-            Doctor.name,
-            Doctor.title,
-            DayPart.id,
-            DayPart.name,
-            DayPart.position,
-            Campus.id,
-            Campus.name,
-            ClinicSession.local_date,
-        )
-        .select_from(ClinicSession)
-        .join(Practice, with_practice())
-        .join(Doctor, and_(Doctor.hospital_id == Practice.hospital_id, Doctor.id == Practice.doctor_id))
-        .join(
-            DayPart,
-            and_(DayPart.hospital_id == ClinicSession.hospital_id, DayPart.id == ClinicSession.day_part_id),
-        )
-        .join(Campus, and_(Campus.hospital_id == Practice.hospital_id, Campus.id == Practice.campus_id))
-        .where(
-            ClinicSession.hospital_id == hospital_id,
-            Practice.department_id == practice.department_id,
-            Doctor.active,
-            Practice.active,
-            ClinicSession.local_date <= until,
-            ClinicSession.release_at <= db_now(db.session()),
-            ClinicSession.starts_at > db_now(db.session()),
-            ClinicSession.status.in_(("published", "running")),
-        )
-        .order_by(ClinicSession.local_date, DayPart.position)
-    ).all()
-    doctors = _unique((one[0], f"{one[1]} {one[2]}".strip()) for one in near)
-    parts = _unique((one[3], one[4]) for one in sorted(near, key=lambda one: one[5]))
-    campuses = _unique((one[6], one[7]) for one in near)
-    first = (doctor.id, f"{doctor.name} {doctor.title}".strip())
-    return Offered(
-        [first, *(one for one in doctors if one[0] != doctor.id)],
-        parts or [(part.id, part.name)],
-        campuses,
-        sorted({one[8] for one in near} | {clinic.local_date}),
-        clinic,
-        practice,
-        doctor,
-        department,
-        part,
-        hospital,
-    )
-
-
-def _unique(pairs: Iterable[tuple[uuid.UUID, str]]) -> list[tuple[uuid.UUID, str]]:
-    return list(dict(pairs).items())

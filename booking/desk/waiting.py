@@ -154,6 +154,7 @@ def _row(row: Waiting, session_id: uuid.UUID, at: House) -> dict[str, object]:
         "pair": len(row.patients) > 1,
         "phone": row.phone if can("accept_offer") else "",
         "joined": at.moment(row.joined_at),
+        "wants": _wants(row),
         "status_label": row.status_name,
         "tone": "few" if row.status == "offered" else "wait",
         "note": told or ("" if row.turns_kept else _("名次已保留过一次")),
@@ -162,6 +163,22 @@ def _row(row: Waiting, session_id: uuid.UUID, at: House) -> dict[str, object]:
         "decline_url": url_for("desk.waiting.decline", **own) if offered else "",
         "leave_url": url_for("desk.waiting.leave", **own) if can("leave_wish") else "",
     }
+
+
+def _wants(row: Waiting) -> str:
+    """Return what they wait for: 「12 月 3 日 周四，沈知微、呼吸内科的医生，上午，普通门诊」."""
+    asked = row.choices
+    days = wording.day_long(row.first_date)
+    if row.last_date != row.first_date:
+        days = _(
+            "%(first)s到 %(last)s",
+            first=wording.day_short(row.first_date),
+            last=wording.day_short(row.last_date),
+        )
+    departments = _("%(dept)s的医生", dept=_("、").join(asked.departments)) if asked.departments else ""
+    who = _("、").join(word for word in (*asked.doctors, departments) if word)
+    rest = (_("、").join(names) for names in (asked.parts, asked.campuses, asked.kinds))
+    return "，".join(word for word in (days, who, *rest) if word)
 
 
 def _accept_page(

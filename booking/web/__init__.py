@@ -28,6 +28,7 @@ from booking.web import (
     reserve,
     search,
     settings,
+    waiting,
     wishes,
 )
 
@@ -46,6 +47,7 @@ BLUEPRINTS = (
     appointments.blueprint,
     change.blueprint,
     no_shows.blueprint,
+    waiting.blueprint,
     wishes.blueprint,
     find.blueprint,
     login.blueprint,

@@ -114,7 +114,7 @@ def _waiting(session: SessionView, policy: Policy | None, zone: str) -> tuple[st
     if closes <= now():
         return "", 0
     name = (session.hospital_id, session.id)
-    return url_for("wishes.join", clinic=name), line_of_session(db.session(), *name)
+    return url_for("waiting.join", clinic=name), line_of_session(db.session(), *name)
 
 
 def _specialty(row: DoctorCard) -> str:

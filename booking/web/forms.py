@@ -153,7 +153,9 @@ class WishForm(FlaskForm):
     parts = CheckboxesField(_l("哪个时段"), validate_choice=False)
     department = BooleanField(_l("同科室的医生都可以"))
     doctors = CheckboxesField(_l("哪位医生"), validate_choice=False)
+    departments = CheckboxesField(_l("别的科室的医生也可以"), validate_choice=False)
     campuses = CheckboxesField(_l("哪个院区"), validate_choice=False)
+    kinds = CheckboxesField(_l("哪种号别"), validate_choice=False)
 
 
 REASONS = (

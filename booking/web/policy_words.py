@@ -51,3 +51,24 @@ def day_before(days: int) -> str:
     if days == 0:
         return _("就诊当天")
     return _("就诊前一天") if days == 1 else _("就诊前 %(n)s 天", n=days)
+
+
+def waiting_lines(policy: Policy) -> list[str]:
+    """What happens next, each line a fact with a number from the hospital's policy."""
+    return [
+        _("候补不等于预约成功。有人退号时，按登记先后一个一个问。"),
+        _(
+            "轮到你时发短信和站内消息，号为你留 %(n)s 分钟，%(quiet_from)s 到%(quiet_to)s 不计时。",
+            n=policy.offer_minutes,
+            quiet_from=wording.clock(policy.quiet_from),
+            quiet_to=_("次日 %(at)s", at=wording.clock(policy.quiet_to))
+            if policy.quiet_to <= policy.quiet_from
+            else f" {wording.clock(policy.quiet_to)}",
+        ),
+        _("不要这个号，或没来得及确认，名次保留一次，第二次排到最后。"),
+        returned_line(policy),
+        _(
+            "就诊前一天 %(at)s 截止，没等到会告诉你。候补不收费，随时可以退出。",
+            at=wording.clock(policy.wish_ends_time),
+        ),
+    ]

@@ -331,3 +331,52 @@ def test_who_could_never_be_offered_anything_reads_it_beside_the_name_and_after_
     both = [at.doctor.id.hex, colleague.doctor.id.hex]
     joined = visitor.follow(join(visitor, refused, person, doctors=both))
     assert "轮到时会跳过你的情况 这个门诊只接待 14 岁及以下的患者" in words(joined)
+
+
+def test_other_kinds_and_departments_are_offered_kept_shown_and_asked_about(
+    app, at, sold_out, person, visitor
+):
+    opened, _ = sold_out
+    with app.app_context():
+        elsewhere = factory.another_kind(factory.another_department(at))
+        theirs, rows = full(elsewhere, on=opened.session.local_date)
+        desk = seat(app, at, "desk")
+    page = visitor.get(f"/wait/{ref(opened.session)}")
+    assert "哪种号别" in words(page) and "别的科室的医生也可以" in words(page)
+    own = {"kinds": at.kind.id.hex, "parts": at.parts["上午"].id.hex}
+    assert "普通门诊" in page.text
+    assert page.text.count('name="departments"') == 1, "the own department has its box already"
+    foreign = join(visitor, page, person, **own | {"kinds": elsewhere.department.id.hex})
+    assert foreign.status_code == 422 and "请从列出的选项里选" in foreign.text
+    without = join(visitor, page, person, **own | {"kinds": elsewhere.kind.id.hex})
+    assert without.status_code == 422 and "候补要包含你刚才看的这个班次" in without.text
+    both = {"kinds": [at.kind.id.hex, elsewhere.kind.id.hex], "departments": elsewhere.department.id.hex}
+    joined = visitor.follow(join(visitor, without, person, **own | both))
+    shown = words(joined)
+    assert "号别 专家门诊、普通门诊" in shown and "科室 心血管内科的医生都可以" in shown
+    assert "沈知远（呼吸内科）" in shown
+    listed = words(visitor.get("/me/wishes"))
+    assert "沈知远、心血管内科的医生·专家门诊、普通门诊" in listed
+    seen = text_of(desk.get(f"/staff/sessions/{theirs.id}/waiting"))
+    assert "沈知远、心血管内科的医生，上午，专家门诊、普通门诊" in seen
+    with app.app_context():
+        give_back(elsewhere, rows)
+        assert offer_places() == 1
+
+
+def test_without_a_wider_choice_another_kind_is_not_asked_about(app, at, sold_out, person, visitor):
+    opened, _ = sold_out
+    with app.app_context():
+        colleague = factory.another_kind(factory.another_doctor(at))
+        _, rows = full(colleague, on=opened.session.local_date)
+    page = visitor.get(f"/wait/{ref(opened.session)}")
+    everybody = {
+        "department": "y",
+        "kinds": re.findall(r'<input checked[^>]*name="kinds"[^>]*value="(\w+)"', page.text),
+    }
+    assert len(everybody["kinds"]) == 1
+    joined = visitor.follow(join(visitor, page, person, **everybody))
+    assert "科室 呼吸内科的医生都可以" in words(joined) and "号别 专家门诊" in words(joined)
+    with app.app_context():
+        give_back(colleague, rows)
+        assert offer_places() == 0
