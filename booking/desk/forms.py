@@ -462,6 +462,9 @@ class MoveForm(FlaskForm):
     reason = StringField(
         _l("改约原因"), validators=[Length(max=200, message=_l("改约原因最多 200 个字"))], filters=[plain]
     )
+    override = StringField(
+        _l("仍要改到这里的原因"), validators=[Length(max=200, message=_l("最多 200 个字"))], filters=[plain]
+    )
 
 
 class TicketForm(FlaskForm):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from booking.appointments.models import Appointment
+from booking.appointments.move import move
 from booking.appointments.reserve import hold
 from booking.appointments.rules import SlotFull
 from booking.db import db
@@ -17,7 +18,7 @@ from tests import factory
 from tests.invariants import broken
 from tests.races.crowd import at_once
 from tests.races.test_races import kinds_of, statuses
-from tests.verbs.test_at_desk import at_desk, extra, known
+from tests.verbs.test_at_desk import at_desk, clerk, extra, known
 from tests.verbs.test_reserve import as_account, book
 
 pytestmark = pytest.mark.usefixtures("within")
@@ -79,4 +80,40 @@ def test_at_the_roll_over_the_last_kept_place_goes_to_one_caller_or_one_on_the_w
     results = at_once(app, calls)
     assert kinds_of(results) == {"ok": 1, "SlotFull": 11}, results
     assert sum(statuses().values()) == 1
+    assert not broken()
+
+
+def test_a_move_at_the_desk_and_the_web_at_once_on_the_last_place_have_one_winner(app):
+    at = factory.clinic()
+    theirs = factory.another_doctor(at)
+    opened = factory.open_session(at, places=1)
+    before = factory.open_session(theirs, opened.session.local_date + timedelta(days=1), places=3)
+    rows = [at_desk(theirs, before, known(at), slot=number % 4) for number in range(6)]
+    crowd, slot = [factory.person() for _ in range(6)], opened.slots[0].id
+    calls = [lambda row=row: move(at.id, row.id, slot, actor=clerk(at), by="patient") for row in rows]
+    calls += [lambda who=who: hold(at.id, slot, holder=f"h{who.id}", actor=as_account(who)) for who in crowd]
+    results = at_once(app, calls)
+    assert kinds_of(results) == {"ok": 1, "SlotFull": 11}, results
+    db.session.rollback()
+    there = db.session.scalars(select(Appointment).where(Appointment.slot_id == slot)).all()
+    assert len(there) == 1 and there[0].status in ("booked", "held")
+    moved = there[0].status == "booked"
+    assert statuses() == ({"booked": 6} if moved else {"booked": 6, "held": 1})
+    assert not broken()
+
+
+def test_moves_at_the_desk_and_the_web_get_each_what_is_theirs(app):
+    at = factory.clinic()
+    theirs = factory.another_doctor(at)
+    opened = factory.open_session(
+        at, places=4, channels={"phone": 1, "desk": 1}, release_at=factory.now() + timedelta(hours=1)
+    )
+    before = factory.open_session(theirs, opened.session.local_date + timedelta(days=1), places=3)
+    born = {"birth_date": "1999-01-01"}
+    rows = [at_desk(theirs, before, known(at, **born), slot=number % 4) for number in range(6)]
+    slot = opened.slots[0].id
+    calls = [lambda row=row: move(at.id, row.id, slot, actor=clerk(at), by="hospital") for row in rows]
+    results = at_once(app, calls)
+    assert kinds_of(results) == {"ok": 2, "SlotFull": 4}, results
+    assert sold_by_channel() == {("web", "phone"): 4, ("phone", "phone"): 1, ("desk", "phone"): 1}
     assert not broken()
