@@ -17,10 +17,10 @@ from booking.appointments.move_queries import MoveSlot, slots_to_move_to
 from booking.appointments.queries import AppointmentView, appointment
 from booking.appointments.rules import NoSuchAppointment, SlotFull
 from booking.desk import history, labels
-from booking.desk.forms import CancelForm, MoveForm
 from booking.desk.grid import read_id
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
+from booking.desk.visit_forms import CancelForm, MoveForm
 from booking.errors import Refusal
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone

@@ -17,10 +17,11 @@ from booking.appointments.checkin import CheckedIn, check_in
 from booking.appointments.desk_queries import DayLine, by_code, day_list
 from booking.appointments.queries import appointment
 from booking.desk import labels
-from booking.desk.forms import CheckInForm, narrow, read_date
+from booking.desk.forms import narrow, read_date
 from booking.desk.grid import read_id
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
+from booking.desk.visit_forms import CheckInForm
 from booking.errors import Refusal
 
 blueprint = Blueprint("day", __name__)
