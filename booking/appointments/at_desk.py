@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -101,7 +102,7 @@ def _book(
         policy = current_policy(session, hospital_id)
         overruled = ensure_may_or_overrule(session, facts, policy, patient_id, override=override, now=now)
         fits = qualifies(session, facts, patient, referral)
-        for channel in pools(via, fits, released=facts.clinic.release_at <= now, override=override):
+        for channel in pools([via], fits, released=facts.clinic.release_at <= now, override=override):
             row = book_place(
                 session,
                 facts,
@@ -163,30 +164,46 @@ def qualifies(session: Session, facts: SlotFacts, patient: Patient, referral: st
 
     Elder: full years on the day of the visit. Return: a kept visit in the department before. Referral: its number.
     """
-    fits = []
-    if age(date.fromisoformat(patient.birth_date), facts.clinic.local_date) >= ELDER_AGE:
-        fits.append("elder")
-    kept = exists().where(
-        Appointment.hospital_id == facts.slot.hospital_id,
-        Appointment.patient_id == patient.id,
-        Appointment.department_id == facts.department.id,
-        Appointment.starts_at < facts.slot.starts_at,
-        Appointment.status.in_(SEEN),
+    department = facts.department.id
+    since = seen_since(session, facts.slot.hospital_id, patient.id, {department}).get(department)
+    returns = since is not None and since < facts.slot.starts_at
+    return fitting(patient, facts.clinic.local_date, returns=returns, referral=referral)
+
+
+def fitting(patient: Patient, on: date, *, returns: bool, referral: str) -> list[str]:
+    """Return the channels kept for a patient on a day, who `returns` or not, with the number of a referral or none."""
+    elder = age(date.fromisoformat(patient.birth_date), on) >= ELDER_AGE
+    holds = {"elder": elder, "return": returns, "referral": bool(referral.strip())}
+    return [channel for channel, fits in holds.items() if fits]
+
+
+def seen_since(
+    session: Session, hospital_id: int, patient_id: int, departments: Collection[uuid.UUID]
+) -> dict[uuid.UUID, datetime]:
+    """Return when a patient's first kept visit in each of these departments was; those without one are left out."""
+    rows = session.execute(
+        select(Appointment.department_id, func.min(Appointment.starts_at))
+        .where(
+            Appointment.hospital_id == hospital_id,
+            Appointment.patient_id == patient_id,
+            Appointment.department_id.in_(departments),
+            Appointment.status.in_(SEEN),
+        )
+        .group_by(Appointment.department_id)
     )
-    if session.scalar(select(kept)):
-        fits.append("return")
-    if referral.strip():
-        fits.append("referral")
-    return fits
+    return {department_id: first for department_id, first in rows}
 
 
-def pools(via: str, fits: list[str], *, released: bool, override: str = "") -> list[str]:
+def pools(ways: Iterable[str], fits: Iterable[str], *, released: bool, override: str = "") -> list[str]:
     """Return the channels staff may take a place from, in order; a reason opens all of them.
 
-    >>> pools("phone", ["elder"], released=False)
+    `ways` are those of WAYS that the patient came, or could come; `fits` the channels whose kept places are for people
+    like this one.
+
+    >>> pools(["phone"], ["elder"], released=False)
     ['elder', 'phone']
     """
-    order = [*fits, via, *(["web"] if released else [])]
+    order = [*fits, *ways, *(["web"] if released else [])]
     if override.strip():
         order += [name for name in ("web", *KEPT) if name not in order]
     return order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -31,16 +32,26 @@ class _Loose:
 
 
 def ensure_may_or_overrule(
-    session: Session, facts: SlotFacts, policy: Policy, patient_id: int, *, override: str, now: datetime
+    session: Session,
+    facts: SlotFacts,
+    policy: Policy,
+    patient_id: int,
+    *,
+    override: str,
+    now: datetime,
+    except_id: uuid.UUID | None = None,
+    referral: str = "",
 ) -> str:
     """Return the sentence that the reason `override` overruled, or nothing; call with the chart locked.
 
+    `except_id` is the appointment being moved, which is not counted; `referral` the number of a referral that was shown.
     Raises what stands against the visit (facts: `overridable`) when no reason is given, and what no reason overrules:
     the same session twice, and two visits at the same time.
     """
     wanted = Appointment(hospital_id=facts.slot.hospital_id, **facts.columns())
+    asked: dict[str, Any] = {"now": now, "by_staff": True, "except_id": except_id, "referral": referral}
     try:
-        ensure_patient_may(session, policy, wanted, patient_id, now=now, by_staff=True)
+        ensure_patient_may(session, policy, wanted, patient_id, **asked)
         return ""
     except OVERRULABLE as refusal:
         if not override.strip():
@@ -49,5 +60,5 @@ def ensure_may_or_overrule(
         said = refusal.text
     wanted.sold = {name: value for name, value in wanted.sold.items() if name != "admits"}
     loose: Any = _Loose(policy)
-    ensure_patient_may(session, loose, wanted, patient_id, now=now, by_staff=True)
+    ensure_patient_may(session, loose, wanted, patient_id, **asked)
     return said

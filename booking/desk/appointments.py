@@ -14,17 +14,19 @@ from booking.appointments.cancel import cancel as cancel_appointment
 from booking.appointments.checkin import undo_check_in as undo_the_check_in
 from booking.appointments.desk_queries import events_of
 from booking.appointments.move import move as move_appointment
+from booking.appointments.move_queries import MoveSlot, slots_to_move_to
 from booking.appointments.queries import AppointmentView, appointment
-from booking.appointments.rules import HERE, NoSuchAppointment
+from booking.appointments.rules import HERE, NoSuchAppointment, SlotFull
 from booking.desk import history, labels
-from booking.desk.forms import CancelForm, MoveForm, UndoCheckInForm
 from booking.desk.grid import read_id
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
+from booking.desk.visit_forms import CancelForm, MoveForm, UndoCheckInForm
 from booking.errors import Refusal
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
-from booking.schedule.open_slots import OpenSlot, open_slots_of
+from booking.schedule.channels import NAMES
+from booking.schedule.desk_slots import DeskSlot
 from booking.staff.queries import names_of
 from booking.staff.rules import ROLES
 
@@ -81,7 +83,7 @@ def undo_check_in(appointment_id: uuid.UUID) -> ResponseReturnValue:
 @blueprint.route("/appointment/<uuid:appointment_id>/move", methods=["GET", "POST"])
 @staff_page("move")
 def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
-    """Offer the open times of the same doctor, then of the department; on POST move the visit to one of them."""
+    """Offer the free times of the same doctor, then of the department; on POST move the visit to one of them."""
     form = MoveForm()
     if request.method == "GET":
         return _move_page(appointment_id, form)
@@ -93,12 +95,20 @@ def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
         return _move_page(appointment_id, form), 422
     try:
         move_appointment(
-            hospital_id(), appointment_id, slot, actor=me(), by=form.by.data, reason=form.reason.data or ""
+            hospital_id(),
+            appointment_id,
+            slot,
+            actor=me(),
+            by=form.by.data,
+            reason=form.reason.data or "",
+            override=form.override.data or "",
         )
     except NoSuchAppointment:
         raise
     except Refusal as refusal:
-        return _move_page(appointment_id, form, labels.problems(refusal)), refusal.status
+        may_insist = bool(refusal.facts.get("overridable")) or isinstance(refusal, SlotFull)
+        page = _move_page(appointment_id, form, labels.problems(refusal), may_insist=may_insist)
+        return page, refusal.status
     flash(_("已改约，正在通知患者。"), "ok")
     return redirect(url_for("desk.appointments.detail", appointment_id=appointment_id), code=303)
 
@@ -204,15 +214,15 @@ def _letters(a: AppointmentView, at: House) -> list[dict[str, Any]]:
 
 
 def _move_page(
-    appointment_id: uuid.UUID, form: MoveForm, problems: list[dict[str, Any]] | None = None
+    appointment_id: uuid.UUID,
+    form: MoveForm,
+    problems: list[dict[str, Any]] | None = None,
+    *,
+    may_insist: bool = False,
 ) -> str:
     a, at = _view(appointment_id), house()
-    own = open_slots_of(hospital_id(), at.now, doctor_id=a.doctor_id, limit=60)
-    others = [
-        slot
-        for slot in open_slots_of(hospital_id(), at.now, department_id=a.department_id, limit=80)
-        if slot.doctor_id != a.doctor_id
-    ]
+    own, others = slots_to_move_to(hospital_id(), appointment_id, at.now)
+    asks = any(slot.asks for slot in (*own, *others))
     return render_template(
         "staff/move.html",
         a=_facts(a, at),
@@ -220,37 +230,40 @@ def _move_page(
         problems=problems or [],
         movable=a.status in MOVABLE,
         back_url=url_for("desk.appointments.detail", appointment_id=a.id),
-        own=_by_session([slot for slot in own if slot.slot_id != a.slot_id], at),
+        own=_by_session(own, at),
         others=_by_session(others, at),
+        asks=asks,
+        insist=may_insist or bool(form.override.data),
     )
 
 
-def _by_session(slots: list[OpenSlot], at: House) -> list[dict[str, Any]]:
-    groups: dict[uuid.UUID, list[OpenSlot]] = {}
-    for slot in slots:
-        groups.setdefault(slot.session_id, []).append(slot)
-    return [
-        {
-            "heading": f"{at.doctors.get(there[0].doctor_id, '')}·{wording.day_long(there[0].local_date)}{there[0].part}",
-            "note": "，".join(
-                word
-                for word in (there[0].campus, there[0].room, there[0].kind, wording.fee(there[0].fee_cents))
-                if word
-            ),
-            "slots": [
-                {
-                    "id": slot.slot_id.hex,
-                    "time": wording.clock(slot.starts_local),
-                    "left": slot.left,
-                    "name": _(
-                        "改到%(doctor)s，%(when)s，还剩 %(n)s 个号",
-                        doctor=at.doctors.get(slot.doctor_id, ""),
-                        when=wording.when_long(slot.local_date, slot.starts_local, slot.part),
-                        n=slot.left,
-                    ),
-                }
-                for slot in there
-            ],
-        }
-        for there in groups.values()
-    ]
+def _by_session(slots: list[MoveSlot], at: House) -> list[dict[str, Any]]:
+    groups: dict[uuid.UUID, list[MoveSlot]] = {}
+    for one in slots:
+        groups.setdefault(one.slot.session_id, []).append(one)
+    return [_session(there[0].slot, there, at) for there in groups.values()]
+
+
+def _session(first: DeskSlot, there: list[MoveSlot], at: House) -> dict[str, Any]:
+    release = _("%(when)s放号", when=at.moment(first.release_at)) if first.release_at > at.now else ""
+    notes = (first.campus, first.room, first.kind, wording.fee(first.fee_cents), release)
+    doctor = at.doctors.get(first.doctor_id, "")
+    return {
+        "heading": f"{doctor}·{wording.day_long(first.local_date)}{first.part}",
+        "note": "，".join(word for word in notes if word),
+        "slots": [_slot(one, doctor) for one in there],
+    }
+
+
+def _slot(one: MoveSlot, doctor: str) -> dict[str, Any]:
+    slot = one.slot
+    free = [f"{NAMES[channel]} {slot.free[channel]}" for channel in NAMES if slot.free.get(channel)]
+    when = wording.when_long(slot.local_date, slot.starts_local, slot.part)
+    said = _("改到%(doctor)s，%(when)s，空号：%(free)s", doctor=doctor, when=when, free="，".join(free))
+    return {
+        "id": slot.slot_id.hex,
+        "time": wording.clock(slot.starts_local),
+        "free": free,
+        "asks": one.asks,
+        "name": _("%(said)s，要写原因", said=said) if one.asks else said,
+    }

@@ -12,9 +12,9 @@ from flask_babel import lazy_gettext as _l
 
 from booking import wording
 from booking.desk import labels
-from booking.desk.forms import CallForm
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
+from booking.desk.visit_forms import CallForm
 from booking.errors import NotFound, Refusal
 from booking.notices.call_queries import Call, calls, calls_open
 from booking.notices.tick_off import tick_off

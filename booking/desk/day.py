@@ -19,10 +19,11 @@ from booking.appointments.finish import finish
 from booking.appointments.queries import appointment
 from booking.appointments.rules import HERE
 from booking.desk import labels
-from booking.desk.forms import CheckInForm, narrow, read_date
+from booking.desk.forms import narrow, read_date
 from booking.desk.grid import read_id
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
+from booking.desk.visit_forms import CheckInForm
 from booking.errors import Refusal
 
 blueprint = Blueprint("day", __name__)

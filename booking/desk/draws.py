@@ -16,8 +16,9 @@ from booking.appointments.draw_entries import set_draw, unset_draw
 from booking.appointments.draw_queries import draw_of_session, draw_view
 from booking.clock import utc
 from booking.desk import labels
-from booking.desk.forms import DrawForm, WavesForm, narrow
+from booking.desk.forms import narrow
 from booking.desk.house import House, house
+from booking.desk.schedule_forms import DrawForm, WavesForm
 from booking.desk.session import can, hospital_id, me, staff_page
 from booking.errors import NotFound, Refusal
 from booking.refs import ref

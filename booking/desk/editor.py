@@ -13,8 +13,9 @@ from flask_babel import gettext as _
 from booking import wording
 from booking.clock import utc
 from booking.db import db
-from booking.desk.forms import NewSessionForm, SessionForm, offered
+from booking.desk.forms import offered
 from booking.desk.house import House
+from booking.desk.schedule_forms import NewSessionForm, SessionForm
 from booking.desk.session import can, hospital_id
 from booking.directory.policy import current_policy, release_instant
 from booking.schedule.admission import in_words, make_admits

@@ -17,9 +17,10 @@ from booking.appointments.desk_queries import DayLine, day_list
 from booking.appointments.no_show import record_ticket
 from booking.appointments.no_show_queries import DeskAppeal, appeals, told_about
 from booking.desk import labels
-from booking.desk.forms import AnswerForm, TicketForm, read_date
+from booking.desk.forms import read_date
 from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
+from booking.desk.visit_forms import AnswerForm, TicketForm
 from booking.errors import NotFound, Refusal
 
 blueprint = Blueprint("no_shows", __name__)

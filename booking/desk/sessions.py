@@ -14,9 +14,10 @@ from booking.appointments.wish_lines import line_of_session
 from booking.db import db
 from booking.desk import editor, labels
 from booking.desk.editor import Panel
-from booking.desk.forms import NewSessionForm, SessionForm, offered, read_date
+from booking.desk.forms import offered, read_date
 from booking.desk.grid import read_id, week_url
 from booking.desk.house import House, house
+from booking.desk.schedule_forms import NewSessionForm, SessionForm
 from booking.desk.session import can, hospital_id, me, own_path, staff_page
 from booking.directory.policy import current_policy
 from booking.errors import Refusal

@@ -15,9 +15,9 @@ from booking.appointments.desk_queries import DayLine, stop_preview, stopped_peo
 from booking.appointments.queries import appointment
 from booking.appointments.stop import reopen_session, stop_session
 from booking.desk import labels
-from booking.desk.forms import StopForm
 from booking.desk.grid import week_url
 from booking.desk.house import House, house
+from booking.desk.schedule_forms import StopForm
 from booking.desk.session import can, hospital_id, me, staff_page
 from booking.errors import NotFound, Refusal
 from booking.notices.call_queries import calls_about

@@ -14,9 +14,10 @@ from flask_babel import lazy_gettext as _l
 from booking import wording
 from booking.db import db
 from booking.desk import labels
-from booking.desk.forms import WEEKS, ApplyForm, TemplateForm, offered, read_date
+from booking.desk.forms import offered, read_date
 from booking.desk.grid import read_id, week_name
 from booking.desk.house import House, house
+from booking.desk.schedule_forms import WEEKS, ApplyForm, TemplateForm
 from booking.desk.session import hospital_id, me, staff_page
 from booking.directory.policy import current_policy
 from booking.errors import Refusal

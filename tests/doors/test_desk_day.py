@@ -393,7 +393,7 @@ def test_a_full_time_is_refused_with_the_page_as_it_is_now(at, visit, desk):
     full = factory.open_session(at, DAY + timedelta(days=1), places=1)
     factory.booked(at, full, factory.person("周小满"), visit_code=OTHER_CODE)
     answer = desk.post(f"/staff/appointment/{visit.id}/move", {"slot": full.slots[0].id.hex, "by": "patient"})
-    assert answer.status_code == 409 and "刚被约走了" in text_of(answer)
+    assert answer.status_code == 409 and "没有可以给这位患者的号了" in text_of(answer)
 
 
 @pytest.mark.parametrize("value", HOSTILE)

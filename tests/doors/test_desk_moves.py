@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import date, time
+from datetime import date, time, timedelta
 
 import pytest
 
+from booking.appointments.at_desk import book_at_desk
 from booking.appointments.cancel import cancel
 from booking.appointments.models import Appointment
 from booking.appointments.places import add_event
@@ -14,7 +15,8 @@ from booking.clock import utc
 from booking.db import transaction
 from booking.staff.rules import SYSTEM, Actor
 from tests import factory
-from tests.doors.desk_people import Seat, member
+from tests.doors.desk_people import HOSTILE, Seat, member, stored, text_of
+from tests.verbs.test_at_desk import at_desk, clerk, known
 from tests.verbs.test_reserve import book
 
 DAY = date(2030, 1, 8)
@@ -90,3 +92,72 @@ def test_whoever_is_not_of_this_hospital_is_named_by_role_alone(at, there, desk)
     gone = Actor("desk", stranger.id.hex, "外院人", at.id)
     cancel(at.id, visit.id, actor=gone, by="patient", reason="来电")
     assert history(desk, visit)[-1].endswith("取消（患者要求）：来电 分诊台")
+
+
+# --- the page that moves ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visit(at):
+    """A visit of somebody of 30 with another doctor of the department."""
+    theirs = factory.another_doctor(at)
+    who = known(at, birth_date="1999-05-05")
+    return at_desk(theirs, factory.open_session(theirs, DAY + timedelta(days=1)), who)
+
+
+def test_the_page_lists_what_staff_have_by_channel_and_says_which_asks_for_a_reason(at, visit, desk):
+    opened = factory.open_session(
+        at,
+        DAY + timedelta(days=2),
+        places=3,
+        channels={"phone": 1, "elder": 2},
+        release_at=factory.now() + timedelta(days=1),
+    )
+    at_desk(at, opened, known(at, birth_date="1999-05-05"), slot=1)
+    page = desk.get(f"/staff/appointment/{visit.id}/move")
+    names = re.findall(r'value="([0-9a-f]{32})"[^>]*aria-label="([^"]+)"', page.text)
+    said = dict(names)
+    assert said[opened.slots[0].id.hex].endswith("1 月 10 日 周四 上午 08:30，空号：电话 1，60 岁以上 2")
+    assert said[opened.slots[1].id.hex].endswith("上午 09:00，空号：60 岁以上 2，要写原因")
+    assert "明天 07:00放号" in text_of(page)
+    assert 'name="override"' in page.text, "some times ask for a reason"
+    assert visit.slot_id.hex not in said
+
+
+def test_a_time_kept_for_others_is_taken_with_a_reason_and_not_without(at, visit, desk):
+    opened = factory.open_session(at, DAY + timedelta(days=2), places=1, channels={"elder": 1})
+    path = f"/staff/appointment/{visit.id}/move"
+    fields = {"slot": opened.slots[0].id.hex, "by": "patient"}
+    refused = desk.post(path, fields)
+    assert refused.status_code == 409 and "没有可以给这位患者的号了" in text_of(refused)
+    assert 'name="override"' in refused.text and "写明原因，仍要改约" in text_of(refused)
+    assert f'value="{fields["slot"]}" checked' in refused.text, "what was chosen stays chosen"
+    assert stored(Appointment, at.id, visit.id).version == 1
+    done = desk.post(path, fields | {"override": "医生要求尽早复查"})
+    assert done.status_code == 303
+    assert stored(Appointment, at.id, visit.id).channel == "elder"
+
+
+def test_a_limit_is_passed_with_a_reason_and_two_visits_at_once_are_not(at, visit, desk):
+    morning = factory.open_session(at, DAY + timedelta(days=2))
+    afternoon = factory.open_session(factory.another_doctor(at), DAY + timedelta(days=2), part="下午")
+    beside = factory.open_session(factory.another_doctor(at), DAY + timedelta(days=2))
+    book_at_desk(at.id, morning.slots[0].id, actor=clerk(at), patient_id=visit.patient_id, via="phone")
+    path = f"/staff/appointment/{visit.id}/move"
+    fields = {"slot": afternoon.slots[3].id.hex, "by": "patient"}
+    refused = desk.post(path, fields)
+    assert refused.status_code == 409 and "同一科室一天只能约" in text_of(refused)
+    assert 'name="override"' in refused.text
+    never = desk.post(path, {"slot": beside.slots[0].id.hex, "by": "patient", "override": "家属坚持"})
+    assert never.status_code == 409 and "两个时间重叠了" in text_of(never)
+    assert desk.post(path, fields | {"override": "医生要求"}).status_code == 303
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_no_reason_breaks_moving(at, visit, there, desk, value):
+    safe = value.encode("utf-8", "replace").decode()
+    path = f"/staff/appointment/{visit.id}/move"
+    for field in ("reason", "override"):
+        answer = desk.post(path, {"slot": there.slots[3].id.hex, "by": "hospital", field: safe}, page=path)
+        assert answer.status_code in (303, 422), field
+    assert "<script>alert" not in desk.get(f"/staff/appointment/{visit.id}").text

@@ -227,7 +227,7 @@ PLACES = ROOT / "booking/appointments/places.py"
 PATHS: dict[str, set[str]] = {
     "take_place": {
         "reserve._hold",  # hold
-        "move._move",  # move
+        "move._take",  # move
         "book.book_place",  # staff booking, 加号, draw: see below
     },
     "take_kept_place": {

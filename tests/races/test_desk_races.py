@@ -12,6 +12,7 @@ from booking.appointments.cancel import cancel
 from booking.appointments.checkin import check_in, undo_check_in
 from booking.appointments.finish import AFTER, finish, finish_visits
 from booking.appointments.models import Appointment, AppointmentEvent
+from booking.appointments.move import move
 from booking.appointments.reserve import hold
 from booking.appointments.rules import NotActive, SlotFull
 from booking.appointments.stop import stop_session
@@ -23,7 +24,7 @@ from tests.invariants import broken
 from tests.races.crowd import at_once
 from tests.races.test_races import kinds_of, statuses
 from tests.verbs.test_after import staff
-from tests.verbs.test_at_desk import at_desk, extra, known
+from tests.verbs.test_at_desk import at_desk, clerk, extra, known
 from tests.verbs.test_reserve import as_account, book
 
 pytestmark = pytest.mark.usefixtures("within")
@@ -183,3 +184,39 @@ def test_one_desk_takes_a_check_in_back_while_another_finishes(app, now):
             ["Appointment", "NotArrived"],
         )
     assert set(statuses()) <= {"fulfilled", "booked"} and not broken()
+
+
+def test_a_move_at_the_desk_and_the_web_at_once_on_the_last_place_have_one_winner(app):
+    at = factory.clinic()
+    theirs = factory.another_doctor(at)
+    opened = factory.open_session(at, places=1)
+    before = factory.open_session(theirs, opened.session.local_date + timedelta(days=1), places=3)
+    rows = [at_desk(theirs, before, known(at), slot=number % 4) for number in range(6)]
+    crowd, slot = [factory.person() for _ in range(6)], opened.slots[0].id
+    calls = [lambda row=row: move(at.id, row.id, slot, actor=clerk(at), by="patient") for row in rows]
+    calls += [lambda who=who: hold(at.id, slot, holder=f"h{who.id}", actor=as_account(who)) for who in crowd]
+    results = at_once(app, calls)
+    assert kinds_of(results) == {"ok": 1, "SlotFull": 11}, results
+    db.session.rollback()
+    there = db.session.scalars(select(Appointment).where(Appointment.slot_id == slot)).all()
+    assert len(there) == 1 and there[0].status in ("booked", "held")
+    moved = there[0].status == "booked"
+    assert statuses() == ({"booked": 6} if moved else {"booked": 6, "held": 1})
+    assert not broken()
+
+
+def test_moves_at_the_desk_and_the_web_get_each_what_is_theirs(app):
+    at = factory.clinic()
+    theirs = factory.another_doctor(at)
+    opened = factory.open_session(
+        at, places=4, channels={"phone": 1, "desk": 1}, release_at=factory.now() + timedelta(hours=1)
+    )
+    before = factory.open_session(theirs, opened.session.local_date + timedelta(days=1), places=3)
+    born = {"birth_date": "1999-01-01"}
+    rows = [at_desk(theirs, before, known(at, **born), slot=number % 4) for number in range(6)]
+    slot = opened.slots[0].id
+    calls = [lambda row=row: move(at.id, row.id, slot, actor=clerk(at), by="hospital") for row in rows]
+    results = at_once(app, calls)
+    assert kinds_of(results) == {"ok": 2, "SlotFull": 4}, results
+    assert sold_by_channel() == {("web", "phone"): 4, ("phone", "phone"): 1, ("desk", "phone"): 1}
+    assert not broken()

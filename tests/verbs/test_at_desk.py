@@ -155,7 +155,7 @@ def test_an_elder_and_somebody_who_has_been_here_get_the_places_kept_for_them():
     ],
 )
 def test_in_which_order_places_are_looked_for(via, fits, released, override, order):
-    assert pools(via, fits, released=released, override=override) == order
+    assert pools([via], fits, released=released, override=override) == order
 
 
 def test_until_the_slot_ends_and_not_in_a_stopped_session(now):
