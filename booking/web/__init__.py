@@ -28,6 +28,7 @@ from booking.web import (
     reserve,
     search,
     settings,
+    wechat,
     wishes,
 )
 
@@ -52,6 +53,7 @@ BLUEPRINTS = (
     patients.blueprint,
     messages.blueprint,
     settings.blueprint,
+    wechat.blueprint,
     display.blueprint,
     health.blueprint,
     metrics.blueprint,

@@ -23,7 +23,7 @@ from booking.people.rules import mask_phone
 from booking.refs import Key, ref
 from booking.staff.rules import Actor
 
-KEY, ACCOUNT, VERSION, FOUND, PHONE = "key", "account", "version", "found", "phone"
+KEY, ACCOUNT, VERSION, FOUND, PHONE, WECHAT = "key", "account", "version", "found", "phone", "wechat"
 FOUND_FOR = timedelta(minutes=30)
 FOUND_AT_MOST = 3
 
@@ -126,7 +126,7 @@ def keep_signed_in(account: int, version: int) -> None:
 
     The holder key stays, so that a hold taken before signing in is still theirs; the forgery token is made anew.
     """
-    for name in (PHONE, FOUND, "csrf_token"):
+    for name in (PHONE, FOUND, WECHAT, "csrf_token"):
         session.pop(name, None)
     g.pop("csrf_token", None)
     g.pop("web_me", None)
@@ -137,7 +137,7 @@ def keep_signed_in(account: int, version: int) -> None:
 
 def forget() -> None:
     """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
-    for name in (KEY, ACCOUNT, VERSION, FOUND, PHONE, "csrf_token"):
+    for name in (KEY, ACCOUNT, VERSION, FOUND, PHONE, WECHAT, "csrf_token"):
         session.pop(name, None)
     for name in ("csrf_token", "web_me", "web_account"):
         g.pop(name, None)
