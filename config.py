@@ -169,6 +169,9 @@ class Settings:
         self.WECHAT_PAGE = env.str("WECHAT_PAGE", "")
         self.WECHAT_TEMPLATES = env.str("WECHAT_TEMPLATES", "")
         self.WECHAT_URL = env.str("WECHAT_URL", "https://api.weixin.qq.com")
+        self.WECHAT_AUTHORIZE_URL = env.str(
+            "WECHAT_AUTHORIZE_URL", "https://open.weixin.qq.com/connect/oauth2/authorize"
+        )
         if not set(self.SMS_PROVIDERS) <= set(SMS_CARRIERS):
             raise Refused(f"SMS_PROVIDERS can name {', '.join(SMS_CARRIERS)}, in the order of preference.")
         if self.WECHAT_KIND not in ("subscribe", "template"):
@@ -253,6 +256,7 @@ class Production(Settings):
             "ALIBABA_SMS_URL",
             "TENCENT_SMS_URL",
             "WECHAT_URL",
+            "WECHAT_AUTHORIZE_URL",
         ):
             if getattr(self, name) and not SAFE_ROAD.match(getattr(self, name)):
                 raise Refused(

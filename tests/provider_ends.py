@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 STALE_SECONDS = 300
 
@@ -37,6 +37,9 @@ class FarEnd:
         class Line(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                self.do_POST()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
@@ -53,7 +56,7 @@ class FarEnd:
                 if far_end.retry_after:
                     self.send_header("Retry-After", far_end.retry_after)
                 if status in (301, 302, 307):
-                    self.send_header("Location", "http://127.0.0.1:9/")
+                    self.send_header("Location", said.get("Location", "http://127.0.0.1:9/"))
                 self.send_header("Content-Length", str(len(written)))
                 self.end_headers()
                 self.wfile.write(written)
@@ -209,7 +212,11 @@ class Tencent(FarEnd):
 
 
 class Wechat(FarEnd):
-    """getStableAccessToken, subscribe and template messages. `refused` are people who said no; `forget()` ends the token."""
+    """getStableAccessToken, subscribe and template messages, and asking who somebody is (snsapi_base).
+
+    `refused` are people who said no; `forget()` ends the token. `person` is whoever has WeChat open now, `back_at` the one
+    domain people are led back to; `who` is added to what is said of them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,13 +226,21 @@ class Wechat(FarEnd):
         self.refused: set[str] = set()
         self.stuck = False
         self.errcode = 0
+        self.person, self.back_at = "o-nobody", ""
+        self.who: dict[str, Any] = {}
+        self.codes: dict[str, str] = {}
 
     def forget(self) -> None:
         """End the token, as when somebody else asked for a new one with force."""
         self.token = f"T{secrets.token_hex(40)}"
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
-        url, asked = urlsplit(path), json.loads(body)
+        url = urlsplit(path)
+        if url.path == "/connect/oauth2/authorize":
+            return self._authorize(url.query)
+        if url.path == "/sns/oauth2/access_token":
+            return 200, self._exchange(dict(parse_qsl(url.query)))
+        asked = json.loads(body)
         if url.path == "/cgi-bin/stable_token":
             if (asked["appid"], asked["secret"]) != (self.app, self.secret):
                 return 200, {"errcode": 40125, "errmsg": "invalid appsecret"}
@@ -246,6 +261,35 @@ class Wechat(FarEnd):
                 return 200, {"errcode": 47003, "errmsg": f"argument invalid! data.{name}.value invalid"}
         self.taken.append({"path": url.path, **asked})
         return 200, {"errcode": 0, "errmsg": "ok", "msgid": 1700 + len(self.taken)}
+
+    def _authorize(self, query: str) -> tuple[int, Any]:
+        """Lead back with a code; the order of the parameters is fixed, as the real one's is."""
+        in_order = r"appid=([^&]+)&redirect_uri=([^&]+)&response_type=code&scope=snsapi_base&state=([A-Za-z0-9]{1,128})"
+        found = re.fullmatch(in_order, query)
+        back_to = unquote(found[2]) if found else ""
+        if found is None or found[1] != self.app or not back_to.startswith(f"{self.back_at}/"):
+            return 400, {"errcode": 10003, "errmsg": "redirect_uri, appid or the order of the parameters"}
+        code = secrets.token_hex(16)
+        self.codes[code] = self.person
+        return 302, {"Location": f"{back_to}?code={code}&state={found[3]}"}
+
+    def _exchange(self, asked: dict[str, str]) -> dict[str, Any]:
+        if (asked.get("appid"), asked.get("secret")) != (self.app, self.secret):
+            return {"errcode": 40125, "errmsg": "invalid appsecret"}
+        if self.errcode:
+            return {"errcode": self.errcode, "errmsg": "no"}
+        if asked.get("grant_type") != "authorization_code" or asked.get("code") not in self.codes:
+            return {"errcode": 40029, "errmsg": "invalid code"}
+        openid = self.codes[asked["code"]]
+        if not openid:
+            return {"errcode": 40163, "errmsg": "code been used"}
+        self.codes[asked["code"]] = ""
+        said = {
+            "access_token": secrets.token_hex(40),
+            "expires_in": 7200,
+            "refresh_token": secrets.token_hex(40),
+        }
+        return {**said, "openid": openid, "scope": "snsapi_base"} | self.who
 
 
 class Receiver(FarEnd):

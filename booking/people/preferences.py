@@ -1,4 +1,5 @@
-"""Verbs on how somebody wants to be told: in which language, over what, with reminders or without, at which e-mail address."""
+"""Verbs on how somebody wants to be told: in which language, over what, with reminders or without, at which e-mail address,
+on which WeChat."""
 
 from __future__ import annotations
 
@@ -134,6 +135,32 @@ def confirm_email(account_id: int, code: str) -> None:
                 session.flush()
     if wrong:
         raise BadInput(wrong, errors={"code": wrong})
+
+
+@retried
+def bind_wechat(account_id: int, openid: str) -> None:
+    """Send this account's letters also to the WeChat that `openid` names; it takes the place of another, a repeat changes
+    nothing.
+
+    Whoever binds it wants reminders there, whatever was said before. One WeChat may be bound to several accounts, as one
+    e-mail address may: it is where letters go, never a way to sign in, and a family shares a phone.
+    """
+    with transaction() as session:
+        account = session.get_one(Account, account_id, with_for_update=True)
+        if account.wechat_openid != openid:
+            account.wechat_openid = openid
+            account.quiet_channels = [name for name in account.quiet_channels if name != "wechat"]
+            session.flush()
+
+
+@retried
+def unbind_wechat(account_id: int) -> None:
+    """Forget the account's WeChat; letters that wait for it end unsent. A repeat changes nothing."""
+    with transaction() as session:
+        account = session.get_one(Account, account_id, with_for_update=True)
+        account.wechat_openid = None
+        account.quiet_channels = [name for name in account.quiet_channels if name != "wechat"]
+        session.flush()
 
 
 def demo_email_code(account_id: int) -> str | None:

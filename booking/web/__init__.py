@@ -29,6 +29,7 @@ from booking.web import (
     search,
     settings,
     waiting,
+    wechat,
     wishes,
 )
 
@@ -54,6 +55,7 @@ BLUEPRINTS = (
     patients.blueprint,
     messages.blueprint,
     settings.blueprint,
+    wechat.blueprint,
     display.blueprint,
     health.blueprint,
     metrics.blueprint,

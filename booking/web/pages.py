@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from booking.db import db
 from booking.directory.policy import current_policy
 from booking.directory.queries import hospitals
+from booking.notices.senders.choose import binds_wechat
 from booking.web.policy_words import returned_line, rule_lines
 
 blueprint = Blueprint("pages", __name__)
@@ -39,7 +40,7 @@ def rules() -> ResponseReturnValue:
 @blueprint.get("/privacy")
 def privacy() -> ResponseReturnValue:
     """Say what is kept and why."""
-    return render_template("web/privacy.html")
+    return render_template("web/privacy.html", wechat=binds_wechat(current_app.config))
 
 
 @blueprint.get("/help")

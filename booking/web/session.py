@@ -23,7 +23,8 @@ from booking.people.rules import mask_phone
 from booking.refs import Key, ref
 from booking.staff.rules import Actor
 
-KEY, ACCOUNT, VERSION, FOUND, OWN, PHONE = "key", "account", "version", "found", "own", "phone"
+KEY, ACCOUNT, VERSION, FOUND, OWN = "key", "account", "version", "found", "own"
+PHONE, WECHAT = "phone", "wechat"
 FOUND_FOR = timedelta(minutes=30)
 FOUND_AT_MOST = 3
 
@@ -126,7 +127,7 @@ def keep_signed_in(account: int, version: int) -> None:
 
     The holder key stays, so that a hold taken before signing in is still theirs; the forgery token is made anew.
     """
-    for name in (PHONE, FOUND, OWN, "csrf_token"):
+    for name in (PHONE, FOUND, OWN, WECHAT, "csrf_token"):
         session.pop(name, None)
     g.pop("csrf_token", None)
     g.pop("web_me", None)
@@ -137,7 +138,7 @@ def keep_signed_in(account: int, version: int) -> None:
 
 def forget() -> None:
     """Take everything of the patient's out of the cookie; a staff sign-in in the same browser stays."""
-    for name in (KEY, ACCOUNT, VERSION, FOUND, OWN, PHONE, "csrf_token"):
+    for name in (KEY, ACCOUNT, VERSION, FOUND, OWN, PHONE, WECHAT, "csrf_token"):
         session.pop(name, None)
     for name in ("csrf_token", "web_me", "web_account"):
         g.pop(name, None)

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from booking.errors import BadInput, TooMany
 from booking.limits import limiter
 from booking.notices.queries import channel_label
-from booking.notices.senders.choose import has_email
+from booking.notices.senders.choose import binds_wechat, has_email
 from booking.people.preferences import (
     confirm_email,
     demo_email_code,
@@ -152,6 +152,7 @@ def _page(form: SettingsForm, person: Me, problems: list[dict[str, Any]] | None 
         "web/settings.html",
         form=form,
         phone_masked=person.phone_masked,
+        wechat_state="" if not binds_wechat(current_app.config) else "bound" if person.has_wechat else "free",
         email_state="" if not person.email else "confirmed" if person.email_verified else "waiting",
         problems=problems or [],
     )

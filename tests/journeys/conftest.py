@@ -37,7 +37,7 @@ _phones = itertools.count(4001)
 class Site:
     """The product as `python wsgi.py` serves it: web, worker and beat in one process, on SQLite, with the demo."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.address = f"http://127.0.0.1:{servers.free_port()}"
         self.environment = {
             **os.environ,
@@ -46,6 +46,7 @@ class Site:
             "DATABASE_URL": f"sqlite:///{folder / 'booking.db'}",
             "SECRET_KEY": "s" * 40,
             "FIELD_KEYS": "t1:" + "00" * 32,
+            **settings,
         }
         self.log = (folder / "log").open("w")
         self.process = subprocess.Popen(

@@ -9,6 +9,7 @@ from tests.mutants.inbound import INBOUND
 from tests.mutants.later import LATER
 from tests.mutants.ledger import LEDGER
 from tests.mutants.offers import OFFERS
+from tests.mutants.people import PEOPLE
 from tests.mutants.release import RELEASE
 from tests.mutants.schema import SCHEMA
 from tests.mutants.texts import TEXTS
@@ -16,5 +17,17 @@ from tests.mutants.waiting import WAITING
 from tests.mutants.watch import WATCH
 
 MUTANTS = (
-    SCHEMA + CODE + LATER + DESK + WAITING + OFFERS + RELEASE + INBOUND + CHANNELS + WATCH + LEDGER + TEXTS
+    SCHEMA
+    + CODE
+    + LATER
+    + DESK
+    + WAITING
+    + OFFERS
+    + RELEASE
+    + INBOUND
+    + CHANNELS
+    + WATCH
+    + LEDGER
+    + TEXTS
+    + PEOPLE
 )

@@ -156,6 +156,13 @@ def test_half_a_carrier_is_refused(environment, carrier, providers):
     assert providers.split(",") == from_environment().SMS_PROVIDERS
 
 
+def test_people_are_led_to_wechat_over_https_only(environment):
+    needs = dict.fromkeys(config.NEEDED["wechat"], "given")
+    environment(**needs, WECHAT_AUTHORIZE_URL="http://wechat.example.org/authorize")
+    with pytest.raises(Refused, match="WECHAT_AUTHORIZE_URL must start with https"):
+        from_environment()
+
+
 def test_production_may_send_by_another_provider_alone(environment):
     needs = dict.fromkeys(config.NEEDED["alibaba"], "given")
     environment(**needs, SMS_GATEWAY_URL=None, SMS_GATEWAY_KEY=None, SMS_PROVIDERS="alibaba")

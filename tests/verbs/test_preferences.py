@@ -1,4 +1,4 @@
-"""How somebody wants to be told: language, channels, reminders, and an e-mail address that was confirmed."""
+"""How somebody wants to be told: language, channels, reminders, an e-mail address that was confirmed, a WeChat."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from booking.errors import BadInput, TooMany
 from booking.notices.service import send_due
 from booking.people.models import Account, OneTimeCode, Patient
 from booking.people.preferences import (
+    bind_wechat,
     confirm_email,
     demo_email_code,
     request_email_code,
     set_email,
     set_preferences,
+    unbind_wechat,
 )
 from tests import factory
 from tests.notices.posting import letters
@@ -185,3 +187,28 @@ def test_a_code_to_sign_in_confirms_no_address():
         session.execute(update(OneTimeCode).values(purpose="sign_in"))
     with pytest.raises(BadInput):
         confirm_email(who.id, code)
+
+
+# --- WeChat ----------------------------------------------------------------------------------------------------------
+
+
+def test_whoever_binds_a_wechat_wants_reminders_there_and_a_repeat_changes_nothing():
+    who = factory.account(quiet_channels=["sms", "wechat"])
+    bind_wechat(who.id, "o-li")
+    row = now_of(Account, who.id)
+    assert (row.wechat_openid, row.quiet_channels) == ("o-li", ["sms"])
+    set_preferences(who.id, language="zh", reminders=True, channels={"wechat": False})
+    bind_wechat(who.id, "o-li")
+    assert now_of(Account, who.id).quiet_channels == ["sms", "wechat"], "said after it was bound"
+    bind_wechat(who.id, "o-other")
+    row = now_of(Account, who.id)
+    assert (row.wechat_openid, row.quiet_channels) == ("o-other", ["sms"])
+
+
+def test_a_family_may_bind_one_wechat_to_several_accounts_and_each_unbinds_its_own():
+    mine, theirs = factory.account(), factory.account()
+    for who in (mine, theirs):
+        bind_wechat(who.id, "o-li")
+    unbind_wechat(mine.id)
+    unbind_wechat(mine.id)
+    assert [now_of(Account, who.id).wechat_openid for who in (mine, theirs)] == [None, "o-li"]

@@ -53,6 +53,11 @@ def has_email(settings: Mapping[str, Any]) -> bool:
     return bool(settings["SMTP_URL"] or settings["DEMO"])
 
 
+def binds_wechat(settings: Mapping[str, Any]) -> bool:
+    """Whether people bind their WeChat on a page here: a service account tells who they are, a mini program does not."""
+    return bool(settings["WECHAT_APP_ID"]) and settings["WECHAT_KIND"] == "template"
+
+
 def optional_channels(settings: Mapping[str, Any]) -> list[str]:
     """Return which of the channels that only some installations have are switched on here."""
     switches = {"wechat": "WECHAT_APP_ID", "voice": "VOICE_GATEWAY_URL"}

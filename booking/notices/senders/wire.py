@@ -79,10 +79,19 @@ def post(
     It is ambiguous once the request may have been read: a refused connection is not, a silence after sending is. An
     answer takes at most three timeouts in all.
     """
+    return _ask(by, "POST", url, content=body, headers=dict(headers), **more)
+
+
+def get(by: httpx.Client, url: str, params: Mapping[str, str]) -> Answer:
+    """GET the address with `params`; return the answer as `post` does. Raises Temporary."""
+    return _ask(by, "GET", url, params=dict(params))
+
+
+def _ask(by: httpx.Client, method: str, url: str | httpx.URL, **more: Any) -> Answer:
     timeout = by.timeout.read or 10
     ends_at = monotonic() + 3 * timeout
     try:
-        with by.stream("POST", url, content=body, headers=dict(headers), **more) as answer:
+        with by.stream(method, url, **more) as answer:
             read = b""
             for part in answer.iter_bytes():
                 read += part
