@@ -59,6 +59,22 @@ TEXTS = (
         ),
     ),
     Mutant(
+        "link-without-its-mark",
+        "the code of a link counts only with the mark that we alone can make",
+        "short links",
+        "booking/appointments/wish_queries.py",
+        ((" for one in ids if sought.is_it(one)]", " for one in ids]"),),
+        ("tests/doors/test_web_wishes.py::test_a_short_link_that_we_did_not_make_leads_nowhere_and_says_so",),
+    ),
+    Mutant(
+        "offer-filed-without-its-link",
+        "production does not start when the text of an offer has lost its link",
+        "short links",
+        "booking/notices/template_check.py",
+        (("    if leads and f", "    if not leads and f"),),
+        ("tests/letters/test_sms_templates.py::test_an_offer_without_its_link_is_found",),
+    ),
+    Mutant(
         "own-phone-switched-by-the-booker",
         "reminders to a patient's own phone are switched only by whoever opened the visit with that phone",
         "N17",
