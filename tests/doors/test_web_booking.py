@@ -10,6 +10,8 @@ from sqlalchemy import func, select, update
 from stdnum.iso7064 import mod_11_10
 
 from booking.appointments.cancel import cancel
+from booking.appointments.checkin import check_in
+from booking.appointments.finish import finish
 from booking.appointments.models import Appointment
 from booking.appointments.stop import reopen_session, stop_session
 from booking.db import db, transaction
@@ -390,6 +392,30 @@ def test_what_the_desk_wrote_down_about_a_cancellation_stays_at_the_desk(
             stop_session(
                 clinic.id, session.id, actor=Actor("admin", "staff-2", hospital_id=clinic.id), reason="外出"
             )
+
+
+def test_whoever_has_been_seen_reads_so_and_is_offered_nothing_to_cancel_or_move(
+    app, clinic, session, person, patient_visitor, now
+):
+    now.at(session.slots[0].starts_at - timedelta(minutes=10))
+    desk = Actor("desk", "staff-1", "林秋", hospital_id=clinic.id)
+    with app.app_context():
+        row = factory.booked(clinic, session, person)
+        check_in(clinic.id, row.id, actor=desk)
+    path = f"/me/appointments/{ref(row)}"
+    assert "排队号 1" in patient_visitor.get(path).text
+    with app.app_context():
+        finish(clinic.id, row.id, actor=desk)
+    page = patient_visitor.get(path).text
+    main = page[page.index("<main") :]
+    assert "已就诊" in main and "排队号" not in main
+    assert f"{path}/cancel" not in main and f"{path}/change" not in main
+    tabs = {tab: patient_visitor.get(f"/me/appointments?tab={tab}").text for tab in ("coming", "past")}
+    assert path in tabs["past"] and path not in tabs["coming"]
+    refused = patient_visitor.post(f"{path}/cancel", reason="", key="k-of-a-test")
+    assert refused.status_code == 409 and "已就诊" in refused.text
+    with app.app_context():
+        assert db.session.get(Appointment, (clinic.id, row.id)).status == "fulfilled"
 
 
 def test_a_stop_tells_its_reason_also_after_the_session_was_opened_again(

@@ -649,6 +649,18 @@ def test_who_has_booked_meanwhile_is_not_offered_anything():
     assert letters(wish, "wish_ended")
 
 
+def test_who_has_been_seen_meanwhile_is_not_offered_anything():
+    at = factory.clinic()
+    opened, rows = full(at)
+    who, wish = wait(at, opened)
+    other = factory.another_doctor(at)
+    there = factory.open_session(other, opened.session.local_date)
+    factory.booked(other, there, who, status="fulfilled", visit_code="10000007")
+    give_back(at, rows)
+    assert offer_places() == 0
+    assert (fresh(wish).status, fresh(wish).end_reason) == ("ended", "booked")
+
+
 def test_a_limit_met_meanwhile_refuses_the_acceptance_and_leaves_the_offer():
     at = factory.clinic()
     opened, rows = full(at)
