@@ -23,6 +23,7 @@ from booking.desk.house import House, house
 from booking.desk.session import can, hospital_id, me, staff_page
 from booking.desk.visit_forms import CancelForm, MoveForm, UndoCheckInForm
 from booking.errors import Refusal
+from booking.notices.letters import LONGEST_IN_SHORT
 from booking.notices.queries import messages_about
 from booking.people.rules import mask_phone
 from booking.schedule.channels import NAMES
@@ -233,6 +234,7 @@ def _move_page(
         own=_by_session(own, at),
         others=_by_session(others, at),
         asks=asks,
+        told=LONGEST_IN_SHORT,
         insist=may_insist or bool(form.override.data),
     )
 

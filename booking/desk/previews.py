@@ -86,9 +86,8 @@ def _language() -> str:
 
 
 def _label(kind: str) -> str:
-    if kind == "cancelled_by_hospital":
-        return _("取消预约（医院）")
-    return kind_label(kind)
+    by_hospital = {"moved_by_hospital": _("改约（医院）"), "cancelled_by_hospital": _("取消预约（医院）")}
+    return by_hospital.get(kind) or kind_label(kind)
 
 
 def _reason() -> str:

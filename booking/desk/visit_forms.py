@@ -12,6 +12,8 @@ from wtforms.validators import Length, NumberRange, ValidationError
 from wtforms.widgets import HiddenInput
 
 from booking.desk.forms import Needed, choice_with, narrow, offered, plain
+from booking.desk.labels import WISHES
+from booking.notices.letters import LONGEST_IN_SHORT
 
 
 class CheckInForm(FlaskForm):
@@ -31,7 +33,7 @@ class CancelForm(FlaskForm):
 
     by = RadioField(
         _l("谁要取消"),
-        choices=offered([("patient", _l("患者要求")), ("hospital", _l("医院原因"))]),
+        choices=offered(WISHES.items()),
         default="patient",
         **choice_with(_l("请选择是患者要求还是医院原因")),
     )
@@ -50,7 +52,7 @@ class MoveForm(FlaskForm):
 
     by = RadioField(
         _l("谁要改约"),
-        choices=offered([("patient", _l("患者要求")), ("hospital", _l("医院原因"))]),
+        choices=offered(WISHES.items()),
         **choice_with(_l("请选择是患者要求还是医院原因")),
     )
     slot = StringField(_l("新的时间"), validators=[Needed(_l("请选择新的时间"))], filters=[narrow])
@@ -60,6 +62,14 @@ class MoveForm(FlaskForm):
     override = StringField(
         _l("仍要改到这里的原因"), validators=[Length(max=200, message=_l("最多 200 个字"))], filters=[plain]
     )
+
+    def validate_reason(self, field: StringField) -> None:
+        count = len(field.data or "")
+        if self.by.data == "hospital" and count > LONGEST_IN_SHORT:
+            told = _(
+                "医院原因会写进通知，最多 %(n)s 个字，现在有 %(count)s 个", n=LONGEST_IN_SHORT, count=count
+            )
+            raise ValidationError(told)
 
 
 class TicketForm(FlaskForm):

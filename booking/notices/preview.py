@@ -13,7 +13,7 @@ from booking.notices.segments import segments_of
 from booking.notices.senders.provider import Rendered
 
 CHANNELS = ("sms", "app", "email", "wechat")
-RUNG = ("moved", "stopped", "cancelled_by_hospital")
+RUNG = ("moved_by_hospital", "stopped", "cancelled_by_hospital")
 """What a telephone is rung about as well."""
 _OFTEN = (
     "confirmed",
@@ -21,11 +21,12 @@ _OFTEN = (
     "reminder_hours",
     "preparation",
     "moved",
+    "moved_by_hospital",
     "cancelled",
     "cancelled_by_hospital",
 )
 KINDS = (*_OFTEN, *(kind for kind in ABOUT_A_VISIT if kind not in _OFTEN))
-"""In the order of a visit's life; a cancellation says something else when the hospital cancelled."""
+"""In the order of a visit's life; a move and a cancellation say something else when they are the hospital's."""
 NOWHERE = "you@example.org"
 
 
@@ -68,9 +69,10 @@ def page(view: AppointmentView, kind: str, *, language: str, now: datetime, reas
 
 def _as_if(view: AppointmentView, kind: str, reason: str) -> tuple[str, AppointmentView, dict[str, Any]]:
     """The kind, the appointment and what the verb would have noted, had it just happened."""
-    if kind == "moved":
+    if kind in ("moved", "moved_by_hospital"):
+        whose = {"by": "hospital", "reason": reason} if kind == "moved_by_hospital" else {"by": "patient"}
         before = {"visit_date": view.visit_date.isoformat(), "starts_local": f"{view.starts_local:%H:%M}"}
-        return kind, view, {"from": before | {"part": view.part}}
+        return "moved", view, {"from": before | {"part": view.part}} | whose
     if kind in ("cancelled", "cancelled_by_hospital"):
         by = "hospital" if kind == "cancelled_by_hospital" else "patient"
         return "cancelled", replace(view, cancelled_late=False), {"by": by}

@@ -153,6 +153,18 @@ def test_a_limit_is_passed_with_a_reason_and_two_visits_at_once_are_not(at, visi
     assert desk.post(path, fields | {"override": "医生要求"}).status_code == 303
 
 
+def test_what_the_patient_reads_is_never_cut_unsaid(at, visit, there, desk):
+    path, long = f"/staff/appointment/{visit.id}/move", "医生外出会诊" * 6
+    assert "医院原因也写进通知，所以最多 35 个字" in text_of(desk.get(path))
+    fields = {"slot": there.slots[3].id.hex, "reason": long}
+    refused = desk.post(path, fields | {"by": "hospital"})
+    assert refused.status_code == 422 and "最多 35 个字，现在有 36 个" in text_of(refused)
+    assert stored(Appointment, at.id, visit.id).version == 1
+    assert desk.post(path, fields | {"by": "hospital", "reason": long[:35]}).status_code == 303
+    back = {"slot": there.slots[2].id.hex, "by": "patient", "reason": long}
+    assert desk.post(path, back).status_code == 303, "what stays inside may be longer"
+
+
 @pytest.mark.parametrize("value", HOSTILE)
 def test_no_reason_breaks_moving(at, visit, there, desk, value):
     safe = value.encode("utf-8", "replace").decode()

@@ -74,6 +74,15 @@ def test_the_text_is_the_one_that_would_be_sent(at, visit):
     assert shown["email"].calendar == "REQUEST"
 
 
+def test_a_move_of_the_hospitals_own_is_read_as_the_hospitals(visit, desk):
+    own, theirs = (text_of(desk.get(address(visit, kind=kind))) for kind in ("moved", "moved_by_hospital"))
+    assert (
+        "改约（医院）" in theirs and "医院已把李*的预约改到这时" in theirs and "医生临时有急诊手术" in theirs
+    )
+    assert "语音电话" in theirs, "the hospital's own change of the day is rung"
+    assert "李*已改到这时" in own and "医院已把" not in own and "语音电话" not in own
+
+
 def test_what_is_not_sent_is_said(visit, desk):
     page = desk.get(address(visit, kind="preparation"))
     assert page.status_code == 200 and "没有要提前准备的" in text_of(page)
