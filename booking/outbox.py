@@ -59,6 +59,8 @@ REMOVED_AT_ONCE = 1000
 """Rows that retention deletes in one transaction: it is in nobody's way for long."""
 LIVE = ("waiting", "sending")
 CHANNELS = ("app", "sms", "email", "wechat", "voice", "webhook")
+BY_PHONE = ("sms", "voice", "wechat")
+"""What rings or lights up in somebody's pocket. An in-app letter or an e-mail alone may go unread until it is too late."""
 ENDED = ("delivered", "accepted", "failed", "expired", "superseded", "suppressed")
 
 

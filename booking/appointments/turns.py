@@ -14,7 +14,11 @@ from booking.appointments.models import Appointment
 from booking.appointments.wish_models import WishOffer, WishPatient
 from booking.appointments.wish_rules import outcome_of, turn_after
 from booking.directory.policy import current_policy
+from booking.outbox import BY_PHONE, Message
 from booking.schedule.wanted import Wish
+
+TAKEN = ("sending", "accepted", "delivered")
+"""How a letter stands that may have reached somebody."""
 
 
 def lock_wish(session: Session, hospital_id: int, wish_id: uuid.UUID) -> Wish | None:
@@ -44,6 +48,7 @@ def lock_offers(
 def lose_turn(session: Session, row: Appointment, verb: str, *, now: datetime) -> list[Appointment]:
     """Note how the offer `row` ended and give its wish back to the line; return the other half of a pair, to end as well.
 
+    One that ran out although no letter about it could reach a phone costs no turn: nobody was asked.
     Called by whatever ends a hold of kind offer, after its place went back. A second call for the same round finds the
     wish already waiting and costs nothing more.
     """
@@ -59,7 +64,7 @@ def lose_turn(session: Session, row: Appointment, verb: str, *, now: datetime) -
     ).first()
     if offer is None:
         return []
-    offer.outcome, offer.ended_at = outcome_of(verb), now
+    offer.outcome, offer.ended_at = _outcome(session, offer, verb), now
     session.flush()
     wish = lock_wish(session, row.hospital_id, offer.wish_id)
     assert wish is not None  # a foreign key says so
@@ -77,6 +82,31 @@ def lose_turn(session: Session, row: Appointment, verb: str, *, now: datetime) -
             )
     others = lock_offers(session, row.hospital_id, wish.id, skip=True)
     return [other for other in others if other.status == "held"]
+
+
+def _outcome(session: Session, offer: WishOffer, verb: str) -> str:
+    """How an offer ends by `verb`; of a pair the second as the first, because its letters are superseded by then."""
+    of_round = (
+        WishOffer.hospital_id == offer.hospital_id,
+        WishOffer.wish_id == offer.wish_id,
+        WishOffer.round == offer.round,
+    )
+    other = session.scalar(
+        select(WishOffer.outcome).where(*of_round, WishOffer.outcome.is_not(None)).limit(1)
+    )
+    if other is not None:
+        return other
+    if verb == "expire":
+        reached = select(Message.id).where(
+            Message.hospital_id == offer.hospital_id,
+            Message.appointment_id.in_(select(WishOffer.appointment_id).where(*of_round)),
+            Message.kind == "wish_offer",
+            Message.channel.in_(BY_PHONE),
+            Message.status.in_(TAKEN),
+        )
+        if session.scalar(reached.limit(1)) is None:
+            return "withdrawn"
+    return outcome_of(verb)
 
 
 def close_wish(session: Session, wish: Wish, status: str, reason: str, *, now: datetime) -> None:

@@ -110,6 +110,10 @@ def _row(one: Call, at: House) -> dict[str, Any]:
         "url": url_for("desk.appointments.detail", appointment_id=one.appointment_id)
         if can("read_appointment")
         else "",
+        "until_label": _("请在 %(until)s 前答复", until=at.moment(one.answer_by)) if one.answer_by else "",
+        "answer_url": url_for("desk.waiting.accept", session_id=one.session_id, wish_id=one.wish_id)
+        if one.wish_id and can("accept_offer")
+        else "",
         "tick_url": url_for("desk.calls.tick", call_id=one.id),
     }
 

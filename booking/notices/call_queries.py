@@ -12,11 +12,13 @@ from sqlalchemy import and_, func, select
 
 from booking.appointments.models import Appointment
 from booking.appointments.queries import AppointmentView, appointment
+from booking.appointments.wish_queries import wish
 from booking.clock import db_now
 from booking.db import db
 from booking.notices.letters import visit_letter
 from booking.notices.models import PhoneCall
 from booking.notices.queries import kind_label
+from booking.notices.wish_letters import wish_letter
 from booking.outbox import Message
 from booking.people.models import Account, Patient
 from booking.people.rules import mask_name
@@ -25,7 +27,10 @@ from booking.staff.models import StaffMember
 
 @dataclass(frozen=True)
 class Call:
-    """One call. `phones` are (whose, whole number); `say` is the letter's own text; `by` is who rang last. Instants UTC."""
+    """One call. `phones` are (whose, whole number); `say` is the letter's own text; `by` is who rang last. Instants UTC.
+
+    `wish_id`, `session_id` and `answer_by` for a call about an offer of the waiting list.
+    """
 
     id: uuid.UUID
     appointment_id: uuid.UUID
@@ -46,9 +51,18 @@ class Call:
     department: str
     phones: tuple[tuple[str, str], ...]
     say: str
+    wish_id: uuid.UUID | None = None
+    session_id: uuid.UUID | None = None
+    answer_by: datetime | None = None
 
 
-_SOONEST = (Appointment.visit_date, PhoneCall.tries > 0, Appointment.starts_at, PhoneCall.created_at)
+_SOONEST = (
+    PhoneCall.kind != "wish_offer",
+    Appointment.visit_date,
+    PhoneCall.tries > 0,
+    Appointment.starts_at,
+    PhoneCall.created_at,
+)
 
 
 def calls_open(hospital_id: int) -> int:
@@ -58,14 +72,17 @@ def calls_open(hospital_id: int) -> int:
 
 
 def calls(hospital_id: int, *, done: bool = False, limit: int = 100) -> list[Call]:
-    """Return the open calls, the soonest day first, in it those nobody tried yet; or the ended ones, newest first.
+    """Return the open calls, or the ended ones, newest first.
+
+    Of the open ones offers of the waiting list come first, because they last an hour; then the soonest day, in it those
+    nobody tried yet.
 
     At most `limit`: `calls_open` says how many there are.
     """
     state = PhoneCall.done_at.is_not(None) if done else PhoneCall.done_at.is_(None)
     order = (PhoneCall.done_at.desc(),) if done else _SOONEST
     rows = db.session.execute(
-        select(PhoneCall, Message.facts, Appointment, Patient, Account)
+        select(PhoneCall, Message.facts, Message.wish_id, Appointment, Patient, Account)
         .join(Message, and_(Message.hospital_id == PhoneCall.hospital_id, Message.id == PhoneCall.message_id))
         .join(
             Appointment,
@@ -101,9 +118,12 @@ def calls(hospital_id: int, *, done: bool = False, limit: int = 100) -> list[Cal
             doctor=row.sold.get("doctor", ""),
             department=row.sold.get("department", ""),
             phones=() if done else _phones(patient, account),
-            say="" if done else _say(call.kind, facts, appointment(hospital_id, row.id, now), now),
+            say="" if done else _say(call.kind, facts, appointment(hospital_id, row.id, now), wish_id, now),
+            wish_id=wish_id if call.kind == "wish_offer" else None,
+            session_id=row.session_id,
+            answer_by=row.held_until if call.kind == "wish_offer" else None,
         )
-        for call, facts, row, patient, account in rows
+        for call, facts, wish_id, row, patient, account in rows
     ]
 
 
@@ -130,7 +150,18 @@ def _phones(patient: Patient | None, account: Account | None) -> tuple[tuple[str
     return tuple((whose, phone) for phone, whose in found.items())
 
 
-def _say(kind: str, facts: dict[str, object], view: AppointmentView | None, now: datetime) -> str:
+def _say(
+    kind: str,
+    facts: dict[str, object],
+    view: AppointmentView | None,
+    wish_id: uuid.UUID | None,
+    now: datetime,
+) -> str:
+    if kind == "wish_offer" and view is not None and wish_id is not None:
+        wanted = wish(view.hospital_id, wish_id)
+        return (
+            wish_letter(kind, "sms", wanted, wanted.offers or [view], facts, now=now).text if wanted else ""
+        )
     return visit_letter(kind, "sms", view, facts, now=now).text if view is not None else ""
 
 

@@ -19,12 +19,10 @@ from booking.clock import db_now
 from booking.db import core, end_read, new_id, retried, transaction
 from booking.directory.models import Hospital, Policy
 from booking.notices.models import PhoneCall
-from booking.outbox import Message, receipts_from
+from booking.outbox import BY_PHONE, Message, receipts_from
 from booking.staff.rules import ROLES
 
-BY_PHONE = ("sms", "voice", "wechat")
-"""What rings or lights up in somebody's pocket. An in-app letter or an e-mail alone may go unread until it is too late."""
-MUST_REACH = ("stopped", "cancelled", "moved", "confirmed")
+MUST_REACH = ("stopped", "cancelled", "moved", "confirmed", "wish_offer")
 BY_THE_HOSPITAL = ("draw",)
 """Bookings that happened while nobody was there to see it: their confirmation is the only word of them."""
 LOOK_BACK = timedelta(days=7)
@@ -67,12 +65,13 @@ def reach(letters: Iterable[AsSent]) -> str:
 def list_calls() -> Listed:
     """Put every visit on the call list that the hospital changed and whose people no letter reached; close what is over.
 
-    Listed is a letter that must arrive (a stop, a cancellation or a move by the hospital, a place won in a draw)
-    when all its ways to a phone failed, expired or were not possible; and a stop or a change of the same day whose
-    message no receipt confirmed `policy.call_after_minutes` after it was accepted, if its provider is one that gives
-    receipts (RECEIPTS_FROM), or whose message has not left by then although the visit is within a day. One open call per
-    appointment; a change that was on the list once does not come back. An open call closes as not needed when the letter
-    was delivered after all or the visit changed again. A repeat changes nothing; any number of workers may run this.
+    Listed is a letter that must arrive (a stop, a cancellation or a move by the hospital, a place won in a draw, an offer
+    of the waiting list while it stands) when all its ways to a phone failed, expired or were not possible; and a stop or
+    a change of the same day whose message no receipt confirmed `policy.call_after_minutes` after it was accepted, if its
+    provider is one that gives receipts (RECEIPTS_FROM), or whose message has not left by then although the visit is
+    within a day. One open call per appointment; a change that was on the list once does not come back. An open call closes
+    as not needed when the letter was delivered after all or the visit changed again. A repeat changes nothing; any number
+    of workers may run this.
     """
     opened = closed = 0
     session = end_read()
@@ -190,7 +189,7 @@ def _open(session: Session, hospital_id: int, ids: Sequence[uuid.UUID], now: dat
         mine = [
             one for one in letters.get(row.id, []) if one.version == row.version and one.kind in MUST_REACH
         ]
-        if not mine or not _hospital_did(row, verb, actor_kind):
+        if not mine or not (_hospital_did(row, verb, actor_kind) or _is_offered(row, now)):
             continue
         state, reason = reach(mine), "failed"
         if state in ("accepted", "leaving"):
@@ -249,6 +248,13 @@ def _hospital_did(row: Appointment, verb: str, actor_kind: str) -> bool:
     if row.status == "cancelled":
         return verb == "stop" or row.cancelled_by == "hospital"
     return row.status == "booked" and ((verb == "move" and actor_kind in ROLES) or verb in BY_THE_HOSPITAL)
+
+
+def _is_offered(row: Appointment, now: datetime) -> bool:
+    """Whether somebody on the waiting list may still answer; the next version of the row ends the call."""
+    return (
+        row.kind == "offer" and row.status == "held" and row.held_until is not None and row.held_until > now
+    )
 
 
 def _silent(row: Appointment, letters: list[Message], after: int, now: datetime) -> bool:

@@ -13,13 +13,14 @@ from booking.appointments.models import Appointment
 from booking.appointments.offers import offer_places
 from booking.clock import local
 from booking.db import db, transaction
+from booking.notices.calls import list_calls
 from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import Wish
 from booking.staff.models import AuditEvent
 from tests import factory
 from tests.doors.desk_people import row_counts, seat, stored, text_of
 from tests.doors.visitor import hidden
-from tests.verbs.test_wishes import full, give_back, offers_of, pair, wait
+from tests.verbs.test_wishes import full, give_back, offers_of, pair, sent, wait
 
 pytestmark = pytest.mark.usefixtures("within")
 
@@ -147,3 +148,22 @@ def test_a_pair_is_read_out_and_booked_together(app):
     assert done.headers["Location"] == page and "两位都约好了" in text_of(desk.get(page))
     status = db.session.get(ClinicSession, (at.id, opened.id)).status
     assert status == "published" and stored(Wish, at.id, wish.id).status == "served"
+
+
+def test_whom_no_message_told_of_an_offer_is_rung_and_answers_on_the_spot(app, scene):
+    at, _, page, _, wish, _ = scene
+    sent(wish, status="failed")
+    assert list_calls().opened == 1
+    desk = seat(app, at, "desk")
+    listed = desk.get("/staff/calls")
+    said = text_of(listed)
+    assert "候补有号" in said and "短信没有发到" in said and "请在 今天 10:" in said and "周*满" in said
+    path = f"{page}/{wish.id}/accept"
+    assert f'href="{path}"' in listed.text
+    scheduler = seat(app, at, "scheduler").get("/staff/calls")
+    assert "候补有号" in scheduler.text and path not in scheduler.text
+    shown = desk.get(path)
+    assert desk.post(path, {"offer": hidden(shown, "offer"), "key": hidden(shown, "key")}).status_code == 303
+    db.session.rollback()
+    assert list_calls().closed == 1
+    assert "没有要打的电话" in text_of(desk.get("/staff/calls"))

@@ -145,11 +145,13 @@ class Places:
             place.anew |= {"rests", "freed"}
 
     def _lose_turn(self, one: Visit, verb: str) -> None:
-        """An offer ended: its wish waits again. Declining or letting it run out keeps the place in line once."""
+        """An offer ended: its wish waits again. Declining, or letting it run out when told, keeps the place in line once."""
         offer = next((other for other in self.offers if other.visit is one and other.outcome is None), None)
         if offer is None:
             return
         offer.outcome = {"expire": "expired", "decline": "declined"}.get(verb, "withdrawn")
+        if verb == "expire" and not offer.reached:
+            offer.outcome = "withdrawn"
         wish = offer.wish
         if wish.status != "offered" or wish.round != offer.round:
             return

@@ -149,3 +149,4 @@ class Offer:
     place: Place
     slot: Slot
     outcome: str | None = None
+    reached: bool = False  # a message about it may have reached a phone

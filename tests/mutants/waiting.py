@@ -13,6 +13,7 @@ RESERVE = "booking/appointments/reserve.py"
 ANNOUNCE_WISH = "booking/appointments/announce_wish.py"
 WISH_STOPS = "booking/appointments/wish_stops.py"
 
+TURNS = "booking/appointments/turns.py"
 SUITS = "booking/appointments/wish_suits.py"
 
 WISHES = "tests/verbs/test_wishes.py::"
@@ -167,5 +168,13 @@ WAITING = (
         SUITS,
         (("        if refusal is None:\n            return\n", ""),),
         (WHO + "test_a_wider_wish_is_taken_while_some_of_it_can_be_used_and_says_what_will_not_be_offered",),
+    ),
+    Mutant(
+        "unreached-offer-costs-the-turn",
+        "an offer that ran out although no phone was told of it costs no turn",
+        "R23",
+        TURNS,
+        (('        if session.scalar(reached.limit(1)) is None:\n            return "withdrawn"\n', ""),),
+        (WISHES + "test_an_offer_no_phone_was_told_of_costs_no_turn_and_goes_on",),
     ),
 )

@@ -68,6 +68,22 @@ WATCH = (
         (OF_CALLS + "test_nobody_there_keeps_the_call_and_a_second_click_is_no_second_try",),
     ),
     Mutant(
+        "offer-not-for-the-telephone",
+        "an offer of the waiting list that reached no phone is for the telephone",
+        "N12",
+        CALLS,
+        (('"moved", "confirmed", "wish_offer")', '"moved", "confirmed")'),),
+        (OF_CALLS + "test_an_offer_that_reached_no_phone_is_for_the_telephone_first_of_all",),
+    ),
+    Mutant(
+        "call-about-an-offer-that-ran-out",
+        "nobody is rung about an offer that can no longer be taken",
+        "N12",
+        CALLS,
+        ((" and row.held_until is not None and row.held_until > now\n", "\n"),),
+        (OF_CALLS + "test_an_offer_that_ended_or_arrived_needs_no_call",),
+    ),
+    Mutant(
         "call-for-what-the-patient-did",
         "nobody is rung about what they did themselves",
         "N12",

@@ -7,9 +7,12 @@ from datetime import time, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from booking.appointments.answer_offer import accept_offer, decline_offer
 from booking.appointments.cancel import cancel
+from booking.appointments.expire import sweep_holds
 from booking.appointments.models import Appointment
 from booking.appointments.move import move
+from booking.appointments.offers import offer_places
 from booking.appointments.stop import stop_session
 from booking.clock import local, utc
 from booking.db import db, transaction
@@ -24,6 +27,7 @@ from booking.staff.models import AuditEvent
 from booking.staff.rules import Actor
 from tests import factory
 from tests.verbs.test_reserve import as_account, book
+from tests.verbs.test_wishes import full, give_back, offers_of, wait
 
 pytestmark = pytest.mark.usefixtures("within")
 
@@ -243,6 +247,55 @@ def test_a_letter_nobody_tried_because_its_provider_rests_is_for_the_telephone(a
     letters = db.session.scalars(select(Message).where(Message.kind == "stopped", Message.channel == "sms"))
     assert {(one.attempts, one.status) for one in letters} == {(0, "waiting")}
     assert list_calls().opened == 0, "a repeat changes nothing"
+
+
+def an_offer(now):
+    """Somebody who waits and is asked, in the morning: the clinic, the wish and its appointment."""
+    in_the_morning(now)
+    at = factory.clinic()
+    opened, rows = full(at)
+    who, wish = wait(at, opened, factory.person("赵安宁"))
+    give_back(at, rows)
+    assert offer_places() == 1
+    return at, who, wish, offers_of(wish)[0]
+
+
+@pytest.mark.parametrize("status", ["failed", "expired", "suppressed"])
+def test_an_offer_that_reached_no_phone_is_for_the_telephone_first_of_all(now, status):
+    at, who, wish, row = an_offer(now)
+    db.session.remove()
+    assert list_calls().opened == 0, "it is still on its way"
+    visit = book(at, factory.open_session(factory.another_doctor(at)), factory.person("钱多多"))
+    stopped(at, type("Opened", (), {"id": visit.session_id}))
+    for one in (visit, row):
+        ended(one, status)
+    assert list_calls().opened == 2 and list_calls().opened == 0
+    first = calls(at.id)[0]
+    assert (first.kind, first.appointment_id, first.wish_id) == ("wish_offer", row.id, wish.id)
+    assert first.answer_by == row.held_until
+    assert who.account.phone in [phone for _whose, phone in first.phones]
+    assert "有号" in first.say and "沈知远" in first.say
+
+
+@pytest.mark.parametrize("how", ["accepted", "declined", "run out", "delivered", "tidied later"])
+def test_an_offer_that_ended_or_arrived_needs_no_call(now, how):
+    at, who, _, row = an_offer(now)
+    ended(row, "failed")
+    if how == "tidied later":
+        now.at(row.held_until + timedelta(seconds=1))
+        assert list_calls().opened == 0, "nobody can take it any more"
+        return
+    assert list_calls().opened == 1
+    if how == "accepted":
+        accept_offer(at.id, row.id, actor=staff(at))
+    elif how == "declined":
+        decline_offer(at.id, row.id, actor=as_account(who))
+    elif how == "delivered":
+        ended(row, "delivered")
+    else:
+        now.at(row.held_until + timedelta(seconds=1))
+        sweep_holds()
+    assert list_calls().closed == 1 and not open_calls(at)
 
 
 def test_what_the_page_is_told():

@@ -6,7 +6,7 @@ import threading
 from datetime import time, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from booking.appointments import wishes as wishes_file
 from booking.appointments.answer_offer import accept_offer, decline_offer
@@ -119,6 +119,21 @@ def letters(wish, kind):
     db.session.rollback()
     query = select(Message).where(Message.wish_id == wish.id, Message.kind == kind).order_by(Message.channel)
     return db.session.scalars(query).all()
+
+
+def sent(*wishes, status="accepted", channels=("sms",)):
+    """Let the letters about the offers of these wishes end like this: by default the gateway took the SMS."""
+    with transaction() as session:
+        session.execute(
+            update(Message)
+            .where(
+                Message.wish_id.in_([wish.id for wish in wishes]),
+                Message.kind == "wish_offer",
+                Message.channel.in_(channels),
+                Message.status != "superseded",
+            )
+            .values(status=status, sent_at=factory.now(), next_at=factory.now())
+        )
 
 
 # --- joining ---------------------------------------------------------------------------------------------------------
@@ -346,6 +361,7 @@ def test_an_offer_that_runs_out_goes_to_the_next_and_keeps_the_turn_once(now):
     give_back(at, rows)
     offer_places()
     (row,) = offers_of(wish)
+    sent(wish)
     now.at(row.held_until + timedelta(seconds=1))
     with pytest.raises(OfferOver):
         accept_offer(at.id, row.id, actor=as_account(who))
@@ -362,6 +378,58 @@ def test_an_offer_that_runs_out_goes_to_the_next_and_keeps_the_turn_once(now):
     lost = fresh(wish)
     assert lost.status == "waiting" and lost.turn_at > lost.joined_at, "the second time it goes to the end"
     assert not broken()
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "kept"),
+    [
+        *((status, "withdrawn", 1) for status in ("failed", "expired", "suppressed", "waiting")),
+        *((status, "expired", 0) for status in ("accepted", "delivered")),
+    ],
+)
+def test_an_offer_no_phone_was_told_of_costs_no_turn_and_goes_on(now, status, outcome, kept):
+    at = factory.clinic()
+    opened, rows = full(at)
+    _, wish = wait(at, opened)
+    _, second = wait(at, opened)
+    give_back(at, rows)
+    offer_places()
+    (row,) = offers_of(wish)
+    sent(wish, status=status)
+    sent(wish, status="delivered", channels=("app", "email"))  # nobody may have looked
+    now.at(row.held_until + timedelta(seconds=1))
+    assert offer_places() == 1 and len(offers_of(second)) == 1, "the place goes on to the next"
+    again = fresh(wish)
+    assert (again.status, again.turns_kept, again.turn_at) == ("waiting", kept, again.joined_at)
+    ended = db.session.scalars(select(WishOffer).where(WishOffer.wish_id == wish.id)).one()
+    assert (ended.outcome, ended.ended_at is None) == (outcome, False)
+    assert letters(wish, "wish_missed") and not broken()
+
+
+def test_a_pair_no_phone_was_told_of_keeps_its_turn_for_both(now):
+    at = factory.clinic()
+    opened, rows = full(at, slots=3)
+    _, wish = pair(at, opened)
+    give_back(at, rows, 0)
+    give_back(at, rows, 1)
+    assert offer_places() == 2
+    held = offers_of(wish)
+    sent(wish, status="waiting")
+    now.at(held[0].held_until + timedelta(seconds=1))
+    sweep_holds()
+    outcomes = db.session.scalars(select(WishOffer.outcome).where(WishOffer.wish_id == wish.id)).all()
+    assert outcomes == ["withdrawn", "withdrawn"] and fresh(wish).turns_kept == 1
+
+
+def test_an_answer_costs_a_turn_whatever_became_of_the_letters():
+    at = factory.clinic()
+    opened, rows = full(at)
+    who, wish = wait(at, opened)
+    give_back(at, rows)
+    offer_places()
+    sent(wish, status="failed")
+    decline_offer(at.id, offers_of(wish)[0].id, actor=as_account(who))
+    assert fresh(wish).turns_kept == 0
 
 
 def as_account_of(wish):
@@ -747,6 +815,7 @@ def test_a_pairs_offer_ends_for_both(now, how):
     give_back(at, rows, 1)
     assert offer_places() == 2
     held = offers_of(wish)
+    sent(wish)
     if how == "declined":
         decline_offer(at.id, held[0].id, actor=as_account(who))
     elif how == "left":
