@@ -397,9 +397,16 @@ def owners() -> CompoundSelect[int]:
 
 
 def remove_old(days: int = 400) -> int:
-    """Delete letters that ended `days` ago, `REMOVED_AT_ONCE` in a transaction; return how many.
+    """Delete letters that ended and were due `days` ago; return how many. No letter is due before it is made."""
+    letter = core(Message)
+    return remove_rows(letter, letter.c.due_at, days, letter.c.status.in_(ENDED))
 
-    Ids are made in the order of time, and no letter is due before it is made: the primary key finds the old ones.
+
+def remove_rows(rows: Table, since: ColumnElement[Any], days: int, *more: ColumnElement[bool]) -> int:
+    """Delete the rows of every owner whose moment `since` lies `days` back and of which `more` is true; return how many.
+
+    `REMOVED_AT_ONCE` in a transaction. Ids are made in the order of time, and none later than its `since`: the primary key
+    finds the old ones.
     """
     removed = 0
     for owner in end_read().scalars(owners()).all():
@@ -407,17 +414,14 @@ def remove_old(days: int = 400) -> int:
         while count == REMOVED_AT_ONCE:
             with transaction() as session:
                 before = db_now(session) - timedelta(days=days)
-                count = remove_rows(
-                    session, core(Message), owner, before, Message.status.in_(ENDED), Message.due_at < before
-                )
+                count = _remove_first(session, rows, owner, before, since < before, *more)
             removed += count
     return removed
 
 
-def remove_rows(
+def _remove_first(
     session: Session, rows: Table, owner: int, before: datetime, *old: ColumnElement[bool]
 ) -> int:
-    """Delete the first `REMOVED_AT_ONCE` rows of one owner that were made before a moment and are `old`; return how many."""
     found = session.connection().execute(
         select(rows.c.id)
         .where(rows.c.hospital_id == owner, rows.c.id < first_id_of(before), *old)

@@ -26,11 +26,11 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from booking.clock import db_now
-from booking.db import Instant, constant, core, end_read, new_id, retried, transaction
+from booking.db import Instant, constant, core, new_id, retried, transaction
 from booking.directory.models import Hospital
 from booking.notices.callbacks import Event
 from booking.notices.models import Receipt
-from booking.outbox import LIVE, PLATFORM, REMOVED_AT_ONCE, Message, from_reference, owners, remove_rows
+from booking.outbox import LIVE, PLATFORM, Message, from_reference, remove_rows
 from booking.vault import blind_index
 
 log = logging.getLogger(__name__)
@@ -220,16 +220,8 @@ def unknown_receipts(session: Session) -> int:
 
 
 def remove_old(days: int = 400) -> int:
-    """Delete receipts that came `days` ago, a thousand in a transaction: they are kept as long as their letters.
+    """Delete receipts that came `days` ago: they are kept as long as their letters. Return how many.
 
-    Return how many. A receipt's id is made when it comes: the primary key finds the old ones.
+    A receipt's id is made when it comes.
     """
-    removed = 0
-    for owner in end_read().scalars(owners()).all():
-        count = REMOVED_AT_ONCE
-        while count == REMOVED_AT_ONCE:
-            with transaction() as session:
-                before = db_now(session) - timedelta(days=days)
-                count = remove_rows(session, _RECEIPT, owner, before, _RECEIPT.c.received_at < before)
-            removed += count
-    return removed
+    return remove_rows(_RECEIPT, _RECEIPT.c.received_at, days)

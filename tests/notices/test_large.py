@@ -85,7 +85,7 @@ def test_retention_finds_old_letters_by_the_primary_key_and_takes_a_thousand_at_
 
 
 def test_retention_of_receipts_and_replies_takes_what_is_old_and_no_more(within, monkeypatch):
-    for module in (outbox, receipts, replies):
+    for module in (outbox, replies):
         monkeypatch.setattr(module, "REMOVED_AT_ONCE", 2)
     (row,) = booked()
     old, new = factory.now() - timedelta(days=401), factory.now() - timedelta(days=10)
