@@ -175,7 +175,7 @@ def _claim_batch(
     }
     rows = session.connection().execute(_claim(sqlite, wanted, waits, newest_first), asked).all()
     claimed = [Claimed(*row[:-1]) for row in rows if row[-1] == "sending"]
-    return len(rows), sorted(claimed, key=attrgetter("due_at", "version"))
+    return len(rows), claimed
 
 
 @cache

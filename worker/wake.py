@@ -1,6 +1,6 @@
-"""The after-commit wake-up: tells a worker that letters are due, without ever making a web request wait.
+"""The after-commit wake-up: tells a worker that letters are due or a place was freed, without making a web request wait.
 
-The rows are the truth and the beat looks every two seconds; this only makes the common case faster. A commit sets
+The rows are the truth and the workers look every few seconds; this only makes the common case faster. A commit sets
 a flag; one thread per process publishes. So a dead or silent Redis costs the request nothing, and a burst of commits
 becomes a few messages.
 """
@@ -15,9 +15,11 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 REST_SECONDS = 1.0
-"""While commits follow each other, so long may a letter wait for the next wake-up; a single commit's goes out at once.
+"""While commits follow each other, so long may a letter, and a freed place, wait for the next wake-up; a single commit's
+goes out at once.
 
-In a release the letters of a second go out together: a batch costs nearly the same whether it has one letter or fifty."""
+In a release the letters of a second go out together: a batch costs nearly the same whether it has one letter or fifty, and
+so does a look for who waits for the places of that second."""
 REST_AFTER_FAILURE_SECONDS = 2.0
 
 _wanted: dict[Callable[[], None], None] = {}
@@ -60,7 +62,7 @@ def _start() -> None:
 
 
 def _publish_forever() -> None:
-    while True:
+    while threading.current_thread() is _publisher:  # a forgotten one ends: two would halve the rest
         _any_wanted.wait()
         _any_wanted.clear()
         rest = REST_SECONDS

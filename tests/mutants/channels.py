@@ -151,6 +151,19 @@ CHANNELS = (
         ("tests/notices/test_send_due.py::test_nothing_is_told_openly_to_another_machines_mail_server",),
     ),
     Mutant(
+        "webhook-to-whom-the-environment-trusts",
+        "a hospital's system is trusted by the usual authorities only, whatever the environment names",
+        "issue 4",
+        "booking/notices/senders/wire.py",
+        (
+            (
+                "return httpx.create_ssl_context(trust_env=trust_env)",
+                "return httpx.create_ssl_context(trust_env=True)",
+            ),
+        ),
+        ("tests/notices/test_webhook.py::test_whom_the_environment_vouches_for_hears_nothing_of_a_visit",),
+    ),
+    Mutant(
         "codes-to-any-number-of-strangers",
         "an account sends so many codes a day, to whichever addresses",
         "issue 4",

@@ -406,4 +406,20 @@ LEDGER = (
         (("look_in_workers(app)\n", ""),),
         (KILLED + "test_workers_send_and_do_their_jobs_with_no_broker_and_no_beat",),
     ),
+    Mutant(
+        "wake-ups-four-times-a-second",
+        "while commits follow each other, one wake-up a second goes out",
+        "N22",
+        "worker/wake.py",
+        (("REST_SECONDS = 1.0\n", "REST_SECONDS = 0.25\n"),),
+        ("tests/worker/test_wake.py::test_while_commits_follow_each_other_one_wake_up_a_second_goes_out",),
+    ),
+    Mutant(
+        "claimed-in-any-order",
+        "of the letters of a batch the longest due is sent first",
+        "N8",
+        CLAIMS,
+        (('return sorted(claimed, key=attrgetter("due_at", "version"))', "return claimed"),),
+        (OUTBOX + "test_a_claim_hands_over_the_longest_due_first_from_whichever_end_it_took",),
+    ),
 )

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import ssl
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import config
 from booking.notices.senders.mail import mail_server
 from booking.notices.senders.provider import Outgoing, Rendered
-from tests import far_ends, servers
+from tests import certificates, far_ends, servers
 from tests.notices.test_carriers import called
 
 LETTER = Rendered("预约成功", "11 月 25 日 周三 上午 08:30")
@@ -161,30 +155,7 @@ def test_no_server_took_nothing():
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A certificate of this machine's own making, as a relay on it has."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    today = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    _path, context = certificates.of_this_machine(tmp_path_factory.mktemp("tls"))
     return context
 
 

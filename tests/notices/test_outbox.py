@@ -67,6 +67,16 @@ def test_a_claimed_letter_belongs_to_one_worker_until_its_lease_ends(within, now
     assert (only(channel="sms").worker, only(channel="sms").ambiguous) == ("two", 1)
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_claim_hands_over_the_longest_due_first_from_whichever_end_it_took(within, newest_first):
+    rows = booked(5)
+    for row, minutes in zip(rows, (2, 5, 1, 4, 3), strict=True):
+        post(row, channels=("sms",), due_in=-timedelta(minutes=minutes))
+    taken = claim_due(rows[0].hospital_id, "sms", "one", 3, wanted=WANTED, newest_first=newest_first)
+    due = [letter.due_at for letter in letters()]
+    assert [one.due_at for one in taken] == (due[2:] if newest_first else due[:3])
+
+
 def test_a_late_result_with_an_old_fence_is_refused(within, now):
     (row,) = booked()
     post(row)

@@ -16,9 +16,11 @@ from booking.directory.webhooks import listeners, set_webhook
 from booking.errors import NotFound
 from booking.notices.senders.provider import Outgoing, Rendered, Sent, Temporary
 from booking.notices.senders.webhook import NotAllowed, is_public, signed, target, webhook
+from booking.notices.senders.wire import _trusted, client
+from booking.notices.senders.wire import post as send_post
 from booking.notices.service import send_due
 from booking.outbox import reference
-from tests import provider_ends, servers
+from tests import certificates, provider_ends, servers
 from tests.notices.posting import booked, change, letters, only, post
 
 
@@ -261,3 +263,32 @@ def test_nothing_listening_is_trouble_that_may_pass(within, receiver):
     post(row, channels=("webhook",), recipient="hospital")
     assert send_due() == 0
     assert [one.status for one in letters()] == ["waiting"]
+
+
+@pytest.fixture
+def vouched_for(monkeypatch, tmp_path):
+    """A receiver over TLS whose certificate only the environment of this process vouches for."""
+    path, context = certificates.of_this_machine(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    _trusted.cache_clear()
+    receiver = provider_ends.Receiver()
+    receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
+    receiver.url = receiver.url.replace("http://", "https://")
+    with provider_ends.running(receiver):
+        yield receiver
+    _trusted.cache_clear()
+
+
+def test_whom_the_environment_vouches_for_hears_nothing_of_a_visit(app, within, vouched_for):
+    """`SSL_CERT_FILE` is for our own providers, behind a proxy of the house; a hospital's system is a stranger."""
+    app.config.update(WEBHOOK_ALLOW_PRIVATE=True, SEND_TIMEOUT_SECONDS=1)
+    with ExitStack() as open_until:
+        ours = send_post(client(app.config, open_until), vouched_for.url, b"{}", {"webhook-id": "1"})
+    assert ours.status == 401, "a provider of ours with that certificate is spoken to"
+    asked = len(vouched_for.asked)
+    (row,) = booked()
+    heard(row, vouched_for)
+    post(row, channels=("webhook",), recipient="hospital")
+    assert send_due() == 0
+    assert len(vouched_for.asked) == asked
+    assert (only().status, only().last_error) == ("waiting", "not reached: ConnectError")

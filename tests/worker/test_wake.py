@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -59,6 +60,17 @@ def test_a_burst_of_commits_becomes_a_few_messages():
         wake()
     time.sleep(0.3)
     assert 1 <= len(asked) <= 5
+
+
+def test_while_commits_follow_each_other_one_wake_up_a_second_goes_out():
+    went: list[float] = []
+    wake = module.waker(lambda: went.append(time.monotonic()))
+    began = time.monotonic()
+    while time.monotonic() < began + 2.3:
+        wake()
+        time.sleep(0.02)
+    assert went[0] - began < 0.5, "the first at once"
+    assert len(went) >= 2 and min(b - a for a, b in itertools.pairwise(went)) > 0.9
 
 
 def test_a_broker_that_accepts_and_never_answers_costs_a_commit_nothing():
