@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -367,6 +367,17 @@ def supersede(
             # nobody knows how far the worker came whose lease ran out
             ambiguous=Message.ambiguous + case((Message.status == "sending", 1), else_=0),
         )
+    )
+    return int(getattr(done, "rowcount", 0))
+
+
+def supersede_letters(session: Session, hospital_id: int, letter_ids: Collection[uuid.UUID]) -> int:
+    """End those of these letters that nobody is sending, in the transaction that puts newer ones; return how many."""
+    done = session.execute(
+        update(Message)
+        .where(Message.hospital_id == hospital_id, Message.id.in_(letter_ids), Message.status == "waiting")
+        .values(status="superseded")
+        .execution_options(synchronize_session=False)
     )
     return int(getattr(done, "rowcount", 0))
 

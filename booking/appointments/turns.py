@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from booking.appointments.announce_wish import tell_wish
@@ -17,6 +17,9 @@ from booking.directory.policy import current_policy
 from booking.outbox import BY_PHONE, Message
 from booking.schedule.wanted import Wish
 
+FORGIVEN = 2
+"""Rounds that cost nothing because no phone was told of them. A number that stays dead, or that turns our messages away,
+must not keep every place from those behind for as long as it waits."""
 TAKEN = ("sending", "accepted", "delivered")
 """How a letter stands that may have reached somebody."""
 
@@ -104,9 +107,19 @@ def _outcome(session: Session, offer: WishOffer, verb: str) -> str:
             Message.channel.in_(BY_PHONE),
             Message.status.in_(TAKEN),
         )
-        if session.scalar(reached.limit(1)) is None:
+        if session.scalar(reached.limit(1)) is None and _forgiven(session, offer) < FORGIVEN:
             return "withdrawn"
     return outcome_of(verb)
+
+
+def _forgiven(session: Session, offer: WishOffer) -> int:
+    """How many rounds of this wish cost it nothing before."""
+    rounds = select(func.count(WishOffer.round.distinct())).where(
+        WishOffer.hospital_id == offer.hospital_id,
+        WishOffer.wish_id == offer.wish_id,
+        WishOffer.outcome == "withdrawn",
+    )
+    return session.scalar(rounds) or 0
 
 
 def close_wish(session: Session, wish: Wish, status: str, reason: str, *, now: datetime) -> None:

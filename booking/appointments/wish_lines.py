@@ -12,9 +12,12 @@ from sqlalchemy import Select, Uuid, and_, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from booking.appointments.wish_rules import Odds, about_the_same
+from booking.clock import local
 from booking.db import Instant
-from booking.directory.models import Practice
+from booking.directory.models import Hospital, Practice
+from booking.directory.policy import current_policy
 from booking.schedule.models import ClinicSession
+from booking.schedule.waiting_rules import first_open_date
 from booking.schedule.wanted import LIVING, Wish, WishChoice, covers, with_practice
 
 REMEMBERED = timedelta(days=180)
@@ -50,7 +53,8 @@ def _line_query(ahead_of_one: bool) -> Select[*tuple[Any, ...]]:
 
 
 def may_still_get(session: Session, wish: Wish, now: datetime) -> bool:
-    """Whether any session that a wish names can still have a number: not stopped, not over; a draft may be published yet."""
+    """Whether any session that a wish names can still have a number for it: not stopped, its list not closed; a draft may
+    be published yet."""
     return wish.id in who_may_still_get(session, wish.hospital_id, [wish], now)
 
 
@@ -63,6 +67,9 @@ def who_may_still_get(
     """
     if not wishes:
         return set()
+    policy = current_policy(session, hospital_id)
+    zone = session.scalar(select(Hospital.zone).where(Hospital.id == hospital_id)) or "UTC"
+    opens = first_open_date(policy.wish_ends_days_before, policy.wish_ends_time, local(now, zone))
     named = [WishChoice.hospital_id == hospital_id, WishChoice.wish_id.in_([one.id for one in wishes])]
     doctors, departments = (
         select(column).where(*named, column.is_not(None))
@@ -76,7 +83,7 @@ def who_may_still_get(
         .join(Wish, covers())
         .where(
             ClinicSession.hospital_id == hospital_id,
-            ClinicSession.local_date >= min(one.first_date for one in wishes),
+            ClinicSession.local_date >= max(opens, min(one.first_date for one in wishes)),
             ClinicSession.local_date <= max(one.last_date for one in wishes),
             ClinicSession.status.not_in(("stopped", "finished")),
             ClinicSession.ends_at > now,

@@ -179,8 +179,7 @@ def _views(*conditions: Any, order: Any = (), limit: int = 30) -> list[WishView]
             ahead = line_of_session(db.session(), row.hospital_id, row.session_id, before=row)
             view.line = ahead + 1
             now = db_now(db.session())
-            held = clinic.status not in ("stopped", "finished") and clinic.ends_at > now
-            view.hopeless = not held and not may_still_get(db.session(), row, now)
+            view.hopeless = not may_still_get(db.session(), row, now)
             view.stopped = view.hopeless and clinic.status == "stopped"
         if row.status == "offered":
             view.offers, view.needs_referral = _offers(row)

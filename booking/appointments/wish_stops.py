@@ -8,12 +8,14 @@ from datetime import datetime
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from booking.appointments.announce import ways_to_accounts
 from booking.appointments.announce_wish import tell_wish
 from booking.appointments.models import Appointment
 from booking.appointments.wish_lines import who_may_still_get
 from booking.appointments.wish_models import WishOffer
 from booking.directory.models import Practice
 from booking.directory.policy import current_policy
+from booking.outbox import Message, supersede_letters
 from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import WAITING, Wish, covers, with_practice
 
@@ -66,9 +68,36 @@ def _tell(session: Session, clinic: ClinicSession, wishes: Sequence[Wish], now: 
         )
     ).all()
     may_still_get = who_may_still_get(session, clinic.hospital_id, wishes, now)
+    told = [one for one in wishes if one.id not in may_still_get and one.id not in told_with_their_offer]
+    _end_earlier(session, clinic.hospital_id, told)
     policy, change = current_policy(session, clinic.hospital_id), (clinic.id, clinic.version)
+    ways = ways_to_accounts(session, [one.account_id for one in told])
     return sum(
-        tell_wish(session, one, "wish_stopped", policy=policy, zone=clinic.zone, now=now, change=change)
-        for one in wishes
-        if one.id not in may_still_get and one.id not in told_with_their_offer
+        tell_wish(
+            session,
+            one,
+            "wish_stopped",
+            policy=policy,
+            zone=clinic.zone,
+            now=now,
+            change=change,
+            ways=ways.get(one.account_id, ()),
+        )
+        for one in told
     )
+
+
+def _end_earlier(session: Session, hospital_id: int, told: Sequence[Wish]) -> None:
+    """End what earlier stops put for these wishes and has not left (a night, a carrier that is away): one letter says it."""
+    rows = session.execute(
+        select(Message.id, Message.kind, Message.facts).where(
+            Message.hospital_id == hospital_id,
+            Message.account_id.in_({one.account_id for one in told}),
+            Message.wish_id.in_([one.id for one in told]),
+            Message.kind.in_(("wish_stopped", "wish_missed")),
+            Message.status == "waiting",
+        )
+    )
+    stale = [id for id, kind, facts in rows if kind == "wish_stopped" or facts.get("why") == "stopped"]
+    if stale:
+        supersede_letters(session, hospital_id, stale)

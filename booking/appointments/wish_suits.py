@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ def passed_over(hospital_id: int, wish_id: uuid.UUID) -> list[Refusal]:
 
 
 def _named(session: Session, wish: Wish, now: datetime) -> list[Named]:
-    """The sessions a wish names that may still have a number, by their beginning."""
+    """Those of the sessions a wish names that may still have a number which can differ in whom they are for, by date.
+
+    Of each department and rule the first and the last, besides the one it was joined from: age and earlier visits only
+    grow from one to the other.
+    """
     rows = session.execute(
         select(
             ClinicSession.id,
@@ -103,10 +108,20 @@ def _named(session: Session, wish: Wish, now: datetime) -> list[Named]:
         )
         .order_by(ClinicSession.starts_at, ClinicSession.id)
     )
-    return [
-        Named(wish.hospital_id, id, department_id, day, {"admits": admits, "department": department})
-        for id, day, admits, department_id, department in rows
-    ]
+    kept: dict[uuid.UUID, Named] = {}
+    last: dict[tuple[uuid.UUID, str], uuid.UUID] = {}
+    first = set()
+    for id, day, admits, department_id, department in rows:
+        rule = (department_id, json.dumps(admits, sort_keys=True))
+        kept[id] = Named(
+            wish.hospital_id, id, department_id, day, {"admits": admits, "department": department}
+        )
+        if rule not in last:
+            first.add(id)
+        elif last[rule] not in first and last[rule] != wish.session_id:
+            del kept[last[rule]]
+        last[rule] = id
+    return list(kept.values())
 
 
 def _refusals(session: Session, one: Named, patient_ids: Iterable[int]) -> list[Refusal]:

@@ -26,6 +26,7 @@ from booking.desk.session import can, hospital_id, me, staff_page
 from booking.errors import NotFound, Refusal
 from booking.people.rules import mask_phone
 from booking.schedule.desk_queries import session_detail
+from booking.schedule.wanted import LIVE_WISH, Wish
 
 blueprint = Blueprint("waiting", __name__)
 
@@ -78,8 +79,11 @@ def decline(session_id: uuid.UUID, wish_id: uuid.UUID) -> ResponseReturnValue:
     if not form.validate_on_submit():
         raise NoSuchWish()
     _view(wish_id)
-    decline_offer(hospital_id(), _offer(form), actor=me())
-    flash(_("已让给下一位，这位患者仍在候补。"), "ok")
+    left = decline_offer(hospital_id(), _offer(form), actor=me())
+    if left.status in LIVE_WISH:
+        flash(_("已让给下一位，这位患者仍在候补。"), "ok")
+    else:
+        flash(_nothing_changed(left), "soon")
     return redirect(_list_url(session_id), code=303)
 
 
@@ -87,9 +91,18 @@ def decline(session_id: uuid.UUID, wish_id: uuid.UUID) -> ResponseReturnValue:
 @staff_page("leave_wish")
 def leave(session_id: uuid.UUID, wish_id: uuid.UUID) -> ResponseReturnValue:
     """Leave the waiting list for whoever rings; a repeat changes nothing."""
-    leave_list(hospital_id(), wish_id, actor=me())
-    flash(_("已替患者退出候补。"), "ok")
+    left = leave_list(hospital_id(), wish_id, actor=me())
+    if left.status == "served":
+        flash(_nothing_changed(left), "soon")
+    else:
+        flash(_("已替患者退出候补。"), "ok")
     return redirect(_list_url(session_id), code=303)
+
+
+def _nothing_changed(wish: Wish) -> str:
+    if wish.status == "served":
+        return _("这位患者刚才已经约到了，候补没有改变。不来了请在预约里取消。")
+    return _("这个候补已经结束，没有改变。")
 
 
 def _view(wish_id: uuid.UUID) -> WishView:
@@ -185,6 +198,8 @@ def _accept_page(
     session_id: uuid.UUID, view: WishView, form: OfferForm, problems: list[dict[str, Any]] | None = None
 ) -> str:
     at, standing = house(), _standing(view)
+    if problems and form.offer.data not in {one.id.hex for one in standing}:
+        standing = []  # another offer by now: it was not this one that was read out
     over = ""
     if not standing and not problems:
         over = _("已约到") if view.status == "served" else OfferOver().text

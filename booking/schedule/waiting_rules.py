@@ -21,6 +21,12 @@ def list_closes(days_before: int, at: time, local_date: date, zone: str) -> date
     return utc(local_date - timedelta(days=days_before), at, zone)
 
 
+def first_open_date(days_before: int, at: time, here: datetime) -> date:
+    """The first visit date whose list has not closed at the wall time `here`."""
+    first = here.date() + timedelta(days=days_before)
+    return first if here.time() < at else first + timedelta(days=1)
+
+
 def accept_by(
     now: datetime, minutes: int, *, quiet_from: time, quiet_to: time, zone: str, closes_at: datetime
 ) -> datetime:

@@ -47,6 +47,8 @@ def _let_the_form_lead_to_wechat(answer: Response) -> Response:
     there = urlsplit(current_app.config["WECHAT_AUTHORIZE_URL"])
     words = CSP.replace("form-action 'self'", f"form-action 'self' {there.scheme}://{there.netloc}")
     answer.headers["Content-Security-Policy"] = words
+    # the address of the way back carries WeChat's code: what it leads on to must not be told of it, and log it
+    answer.headers["Referrer-Policy"] = "strict-origin"
     return answer
 
 

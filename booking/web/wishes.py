@@ -128,8 +128,10 @@ def decline(wish: Key) -> ResponseReturnValue:
 def leave(wish: Key) -> ResponseReturnValue:
     """Leave the waiting list; a repeat changes nothing."""
     _own(wish)
-    leave_list(*wish, actor=actor())
-    flash(_("已退出候补。"), "ok")
+    if leave_list(*wish, actor=actor()).status == "served":
+        flash(_("已经约到了，候补没有改变。不去了请取消那个预约。"), "soon")
+    else:
+        flash(_("已退出候补。"), "ok")
     return redirect(url_for("wishes.list_wishes"), code=303)
 
 

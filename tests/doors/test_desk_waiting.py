@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from booking.appointments.answer_offer import accept_offer
 from booking.appointments.models import Appointment
 from booking.appointments.offers import offer_places
 from booking.clock import local
@@ -20,6 +21,7 @@ from booking.staff.models import AuditEvent
 from tests import factory
 from tests.doors.desk_people import row_counts, seat, stored, text_of
 from tests.doors.visitor import hidden
+from tests.verbs.test_reserve import as_account
 from tests.verbs.test_wishes import full, give_back, offers_of, pair, sent, wait
 
 pytestmark = pytest.mark.usefixtures("within")
@@ -87,6 +89,37 @@ def test_declining_and_leaving_lead_back_to_the_list(app, scene):
         "decline_offer",
         "leave_wish",
     ]
+
+
+def test_whoever_has_booked_meanwhile_is_not_said_to_have_given_it_up(app, scene):
+    """The husband accepted online, the wife rings."""
+    at, _, page, who, wish, _ = scene
+    desk = seat(app, at, "desk")
+    offer = hidden(desk.get(page), "offer")
+    (booked,) = accept_offer(at.id, offers_of(wish)[0].id, actor=as_account(who))
+    for path, fields in (("decline", {"offer": offer}), ("leave", {})):
+        desk.post(f"{page}/{wish.id}/{path}", fields, page=page)
+        shown = text_of(desk.get(page))
+        assert "刚才已经约到了" in shown and "已让给下一位" not in shown and "已替患者退出" not in shown
+    assert stored(Appointment, at.id, booked.id).status == "booked"
+
+
+def test_another_offer_than_the_one_read_out_is_not_accepted_in_its_place(app, now):
+    at = factory.clinic()
+    opened, rows = full(at)
+    _, wish = wait(at, opened)
+    give_back(at, rows)
+    assert offer_places() == 1
+    desk, path = seat(app, at, "desk"), f"/staff/sessions/{opened.id}/waiting/{wish.id}/accept"
+    shown = desk.get(path)
+    fields = {"key": hidden(shown, "key"), "offer": hidden(shown, "offer")}
+    sent(wish)
+    now.shift(minutes=61)
+    give_back(at, rows, 1)
+    assert offer_places() == 1 and offers_of(wish)[0].id.hex != fields["offer"]
+    late = desk.post(path, fields, page=path)
+    assert late.status_code == 410 and "已让给下一位" in text_of(late) and "确认预约" not in late.text
+    assert "确认预约" in desk.get(path).text, "opened anew it shows the other one"
 
 
 def test_what_stands_in_the_way_is_said_on_the_page_and_changes_nothing(app, scene, now):

@@ -113,6 +113,12 @@ def test_a_letter_goes_to_the_wechat_that_was_bound(app, wx, visitor, tmp_path):
     assert [one["touser"] for one in wx.taken] == ["o-li-qiuhe"]
 
 
+def test_the_code_in_the_address_is_told_to_nobody(visitor):
+    """Whatever the page of the way back leads on to gets our origin as referrer, not its address."""
+    page = visitor.get(come_back(visitor))
+    assert page.headers["Referrer-Policy"] == "strict-origin"
+
+
 def test_another_wechat_takes_the_place_of_the_first(app, wx, visitor):
     press(visitor, come_back(visitor))
     wx.person = "o-zhang-san"

@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.model.things import KEPT, LAST_SALE, LIVE, WAYS, WINDOW, Offer, Place, Session, Slot, Visit, Wish
+from tests.model.things import (
+    FORGIVEN,
+    KEPT,
+    LAST_SALE,
+    LIVE,
+    WAYS,
+    WINDOW,
+    Offer,
+    Place,
+    Session,
+    Slot,
+    Visit,
+    Wish,
+)
 
 
 @dataclass
@@ -150,7 +163,12 @@ class Places:
         if offer is None:
             return
         offer.outcome = {"expire": "expired", "decline": "declined"}.get(verb, "withdrawn")
-        if verb == "expire" and not offer.reached:
+        rounds = {
+            other.round
+            for other in self.offers
+            if other.wish is offer.wish and other.round != offer.round and other.outcome == "withdrawn"
+        }
+        if verb == "expire" and not offer.reached and len(rounds) < FORGIVEN:
             offer.outcome = "withdrawn"
         wish = offer.wish
         if wish.status != "offered" or wish.round != offer.round:

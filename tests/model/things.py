@@ -38,6 +38,7 @@ BLOCK = timedelta(days=30)
 LEAST_TO_ANSWER = timedelta(minutes=10)
 LAST_SALE = timedelta(hours=1)
 USED = datetime(9000, 1, 1, 8)  # until then rests the place of whoever has been seen
+FORGIVEN = 2  # rounds of which no phone was told
 FINISHED_AFTER = timedelta(hours=4)
 WAYS = 2  # each letter goes to the booker's app and telephone
 

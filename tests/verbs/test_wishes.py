@@ -29,6 +29,7 @@ from booking.appointments.stop import reopen_session, stop_session
 from booking.appointments.wish_ends import end_wishes, remove_old_wishes
 from booking.appointments.wish_lines import line_of_session, odds_of
 from booking.appointments.wish_models import WishOffer, WishPatient
+from booking.appointments.wish_queries import wish as wish_of
 from booking.appointments.wish_rules import (
     AlreadyWaiting,
     ListClosed,
@@ -661,6 +662,56 @@ def test_what_a_stop_told_is_not_said_after_it_was_reopened():
     for one, kind in ((offered, "wish_missed"), (wish, "wish_stopped")):
         assert {letter.status for letter in letters(one, kind)} == {"superseded"}, kind
         assert not any("停诊" in text for text in texts_about(one))
+
+
+def test_a_session_whose_list_has_closed_is_nothing_to_wait_for(now):
+    """Today's clinic of the same doctor still runs, but nobody is offered a number of it any more."""
+    at = factory.clinic()
+    opened, _ = full(at)
+    early = factory.open_session(at, opened.session.local_date - timedelta(days=1), places=1)
+    _, wish = wait(at, opened, first_date=early.session.local_date)
+    now.at(early.session.starts_at - timedelta(hours=12))
+    stop(at, opened)
+    assert not letters(wish, "wish_stopped"), "the list of the early one is open"
+    reopen_session(at.id, opened.id, actor=staff(at))
+    now.at(early.session.starts_at - timedelta(minutes=5))
+    stop(at, opened)
+    assert len(letters(wish, "wish_stopped")) == 2 and wish_of(at.id, wish.id).hopeless
+
+
+def test_two_stops_in_a_night_are_told_once_in_the_morning(now):
+    at = factory.clinic()
+    opened, rows = full(at)
+    _, wish = wait(at, opened)
+    _, second = wait(at, opened)
+    give_back(at, rows)
+    offer_places()
+    now.at(opened.session.starts_at - timedelta(hours=10))
+    assert local(now(), "Asia/Shanghai").hour == 22
+    stop(at, opened)
+    reopen_session(at.id, opened.id, actor=staff(at))
+    stop(at, opened)
+    now.shift(hours=8, minutes=45)
+    db.session.remove()
+    send_due()
+    for one in (wish, second):
+        assert sum("停诊" in text for text in texts_about(one)) == 1, one.id
+
+
+def test_a_phone_that_is_never_reached_is_forgiven_twice(now):
+    at = factory.clinic()
+    opened, rows = full(at, slots=3)
+    _, wish = wait(at, opened)
+    outcomes = []
+    for number in range(3):
+        give_back(at, rows, number)
+        assert offer_places() == 1
+        (row,) = offers_of(wish)
+        sent(wish, status="failed")
+        now.at(row.held_until + timedelta(seconds=1))
+        sweep_holds()
+        outcomes.append(fresh(wish).turns_kept)
+    assert outcomes == [1, 1, 0]
 
 
 def test_who_left_before_a_stop_was_told_is_told_nothing():
