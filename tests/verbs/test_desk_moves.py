@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from booking.appointments.cancel import cancel
 from booking.appointments.models import AppointmentEvent
@@ -197,6 +197,21 @@ def test_a_limit_asks_staff_for_a_reason_and_what_it_overruled_is_kept():
     (kept,) = trail("move")
     assert "同一科室一天只能约" in kept.change["overruled"] and kept.change["override"] == "医生要求同日复查"
     assert not broken()
+
+
+def test_two_visits_of_the_web_that_staff_put_on_one_day_with_a_reason_break_no_rule():
+    at = factory.clinic(policy={"per_day": 1, "per_department_day": 1})
+    morning = factory.open_session(at)
+    afternoon = factory.open_session(factory.another_doctor(at), morning.session.local_date, part="下午")
+    who = factory.person()
+    book(at, morning, who)
+    row = book(at, later(at), who, holder="h2")
+    moved = move(at.id, row.id, afternoon.slots[3].id, actor=clerk(at), override="医生要求同日复查")
+    assert (moved.kind, moved.visit_date) == ("web", morning.session.local_date)
+    assert not broken()
+    with transaction() as session:  # as if nobody had given a reason
+        session.execute(update(AuditEvent).where(AuditEvent.action == "move").values(change={}))
+    assert [title for title in broken() if title.startswith("R6")]
 
 
 def test_whom_a_session_is_for_may_be_overruled_and_the_visit_itself_never_counts():
