@@ -236,7 +236,7 @@ def test_a_large_date_is_read_in_batches(monkeypatch):
 
 
 def test_a_monitor_is_not_told_of_changes_that_owe_no_letter(now):
-    at, opened, who, row = a_visit()
+    at, opened, _who, row = a_visit()
     guest = factory.person("钱多多")
     coming = book(at, opened, guest, slot=1, holder="g")
     now.at(opened.session.starts_at - timedelta(minutes=5))

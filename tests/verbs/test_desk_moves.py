@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from sqlalchemy import func, select, update
@@ -305,3 +305,21 @@ def test_the_slots_are_those_the_verb_gives_and_say_which_ask_for_a_reason():
                 went = False
             assert went is not one.asks, one
     assert not broken()
+
+
+def test_other_doctors_are_listed_however_many_slots_the_own_doctor_has():
+    at = factory.clinic()
+    other = factory.another_doctor(at)
+    gone = factory.another_doctor(at, "钱多多", active=False)
+    who = known(at, birth_date=YOUNG)
+    day = factory.now().date() + timedelta(days=4)
+    for later_by in range(2):
+        crowded = factory.open_session(
+            at, day + timedelta(days=later_by), starts=time(8), ends=time(15), slot_minutes=10, places=1
+        )
+    row = at_desk(at, crowded, who)
+    for doctor in (other, gone):
+        factory.open_session(doctor, day + timedelta(days=9))
+    own, others = slots_to_move_to(at.id, row.id, factory.now())
+    assert len(own) == 60
+    assert [one.slot.doctor_id for one in others] == [other.doctor.id] * 4
