@@ -1,7 +1,8 @@
-"""Refusals: business answers that are safe to show to a person."""
+"""Refusals: business answers that are safe to show to a person; and what may be logged of any other error."""
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 
@@ -46,3 +47,10 @@ class BadInput(Refusal):
 class TooMany(Refusal):
     status = 429
     message = "操作太快了，请稍后再试。"
+
+
+def where(problem: BaseException) -> str:
+    """Name an error by kind and place; its own words may carry somebody's name or number."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    last = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(problem).__name__}{last}"

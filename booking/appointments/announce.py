@@ -66,19 +66,28 @@ def tell(
     hears: bool | None = None,
     first: bool = False,
     due_at: datetime | None = None,
+    reminded_until: datetime | None = None,
 ) -> int:
     """Supersede the unsent letters about `row` and put those its new state asks for; return how many.
 
     `people` are the account and the patient, `hears` whether the hospital has an address for changes, where the caller
     has read them; `first` says that nothing was put before. `due_at` is for what may wait until the quiet hours are over;
-    everything else goes at once.
+    everything else goes at once. `reminded_until` as `letters_of` takes it.
     """
     if not first:
         supersede(session, row.hospital_id, row.id, now)
     people = people if people is not None else people_of(session, row)
     hears = hospital_hears(session, row.hospital_id) if hears is None else hears
     letters = letters_of(
-        row, kind, policy=policy, people=people, now=now, facts=facts, due_at=due_at, hears=hears
+        row,
+        kind,
+        policy=policy,
+        people=people,
+        now=now,
+        facts=facts,
+        due_at=due_at,
+        hears=hears,
+        reminded_until=reminded_until,
     )
     return put(session, row.hospital_id, letters, now=now, appointment_id=row.id, version=row.version)
 
@@ -89,9 +98,14 @@ def people_of(session: Session, row: Appointment) -> People:
     return account, session.get(Patient, row.patient_id) if row.patient_id else None
 
 
-def tell_hospital(session: Session, row: Appointment, kind: str, *, now: datetime) -> int:
-    """Put the hospital's own letter about a change that nobody else is told of; return how many (none without address)."""
-    if not hospital_hears(session, row.hospital_id):
+def tell_hospital(
+    session: Session, row: Appointment, kind: str, *, now: datetime, hears: bool | None = None
+) -> int:
+    """Put the hospital's own letter about a change that nobody else is told of; return how many (none without address).
+
+    `hears` as `tell` takes it.
+    """
+    if not (hospital_hears(session, row.hospital_id) if hears is None else hears):
         return 0
     return put(
         session,
@@ -113,13 +127,15 @@ def letters_of(
     facts: dict[str, Any] | None = None,
     due_at: datetime | None = None,
     hears: bool = False,
+    reminded_until: datetime | None = None,
 ) -> list[Letter]:
     """Return the letters that a change of `row` told as `kind` at `now` asks for; reads and writes nothing.
 
     The booker gets the in-app letter, SMS, e-mail at a verified address, and WeChat; the patient's own phone, when it is
     another one, gets the SMS too; a hospital that `hears` of changes gets its own. Reminders follow the policy's ladder
-    while the visit stands and was booked with them; whether a person wants them is asked when they are sent. Who must
-    hear at once is rung when no receipt says that the SMS arrived. The one answer to what is owed: `tell` puts it, the
+    while the visit stands and was booked with them; whether a person wants them is asked when they are sent. Those due since
+    `reminded_until`, while nobody was reminded, go at once as long as they are of use. Who must hear at once is rung
+    when no receipt says that the SMS arrived. The one answer to what is owed: `tell` puts it, the
     reconciler compares the ledger with it.
     """
     ways = ways_to(*people)
@@ -147,7 +163,7 @@ def letters_of(
     if stands and row.remind:
         steps = plan(
             policy.reminders,
-            booked_at=now,
+            booked_at=reminded_until or now,
             starts_at=row.starts_at,
             zone=row.zone,
             quiet_from=policy.quiet_from,
@@ -155,8 +171,8 @@ def letters_of(
             prepare_at=policy.prepare_time if row.sold.get("prepares") else None,
         )
         for step in steps:
-            for way in ways:
-                add(step.kind, step.at, step.until, way)
+            for way in ways if step.until > now else ():
+                add(step.kind, max(step.at, now), step.until, way)
     if offers("voice") and is_urgent(row, kind, facts, now):
         ring = when_to_ring(
             now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from booking.clock import db_now, local
 from booking.db import retried, transaction
 from booking.directory.policy import policy_version
 from booking.errors import BadInput
-from booking.outbox import supersede
+from booking.outbox import Letter, Message, put, supersede
 from booking.schedule.models import ClinicSession
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
@@ -87,9 +87,10 @@ def check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor) -> Ch
 def undo_check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor, reason: str) -> Appointment:
     """Take back a check-in made by mistake, for the wrong patient: the visit is booked as before; return it.
 
-    The queue number is not given again. Nobody gets a letter of its own about this; reminders that are still to come are
-    put again. A repeat changes nothing. Raises BadInput without a reason, NotArrived, NotCheckedIn for somebody whom the
-    desk noted down afterwards, NotActive, NoSuchAppointment, NotAllowed.
+    The queue number is not given again. Nobody gets a letter of its own about this; what the check-in ended comes back:
+    reminders that are still to come or came due since, and word of a move that had not left. A repeat changes nothing.
+    Raises BadInput without a reason, NotArrived, NotCheckedIn for somebody whom the desk noted down afterwards,
+    NotActive, NoSuchAppointment, NotAllowed.
     """
     ensure_may(actor, "undo_check_in", hospital_id)
     reason = reason.strip()
@@ -106,7 +107,7 @@ def undo_check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor, 
         if row.queue_number is None:
             raise NotCheckedIn()
         now = db_now(session)
-        number = row.queue_number
+        number, before, arrived_at = row.queue_number, row.version - 1, row.arrived_at
         change_status(
             session,
             row,
@@ -121,7 +122,8 @@ def undo_check_in(hospital_id: int, appointment_id: uuid.UUID, *, actor: Actor, 
             queue_number=None,
         )
         policy = policy_version(session, hospital_id, row.policy_version)
-        tell(session, row, "check_in_undone", policy=policy, now=now)
+        tell(session, row, "check_in_undone", policy=policy, now=now, reminded_until=arrived_at)
+        _tell_of_the_move(session, row, before, now)
         record(
             session,
             hospital_id,
@@ -143,3 +145,32 @@ def _was_undone(session: Session, row: Appointment) -> bool:
         AppointmentEvent.version == row.version,
     )
     return session.scalar(last) == "undo_check_in"
+
+
+def _tell_of_the_move(session: Session, row: Appointment, before: int, now: datetime) -> None:
+    """Put again what the version before the check-in would have told of a move, as far as nobody has told it."""
+    unsent = session.scalars(
+        select(Message).where(
+            Message.hospital_id == row.hospital_id,
+            Message.appointment_id == row.id,
+            Message.version == before,
+            Message.kind == "moved",
+            Message.status == "superseded",
+            Message.channel.not_in(("webhook", "voice")),
+            Message.expires_at > now,
+        )
+    )
+    letters = [
+        Letter(
+            one.kind,
+            one.channel,
+            one.recipient,
+            due_at=now,
+            expires_at=one.expires_at,
+            account_id=one.account_id,
+            patient_id=one.patient_id,
+            facts=one.facts,
+        )
+        for one in unsent
+    ]
+    put(session, row.hospital_id, letters, now=now, appointment_id=row.id, version=row.version)

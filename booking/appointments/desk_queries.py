@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from sqlalchemy import and_, select
 
 from booking.appointments.models import ACTIVE, Appointment, AppointmentEvent
-from booking.appointments.rules import HERE, STATUS_NAMES, is_visit_code
+from booking.appointments.rules import HERE, STATUS_NAMES, is_visit_code, may_be_seen
 from booking.db import db
 from booking.people.models import Account, Patient
 from booking.people.rules import age, mask_name, mask_phone, phone_tail, plain_digits, spells
@@ -173,14 +173,17 @@ class StopPreview:
 def stop_preview(
     hospital_id: int, session_id: uuid.UUID, now: datetime, *, arrived_are_seen: bool = False
 ) -> StopPreview:
-    """Return who would be told when a session stops at `now`; `arrived_are_seen` as `stop_session` takes it."""
+    """Return who would be told when a session stops at `now`; `arrived_are_seen` leaves out whom it would finish.
+
+    `seen` are those of whom `stop_session` may be told that they were seen until `now`.
+    """
     clinic = db.session.get_one(ClinicSession, (hospital_id, session_id))
     lines = day_list(hospital_id, clinic.local_date, session_id=session_id)
     people = [line for line in lines if line.status in ACTIVE]
-    may_be_seen = {line.id for line in people if line.status in HERE and line.starts_at <= now}
-    seen = [line for line in people if line.id in may_be_seen]
+    here = [line for line in people if line.status in HERE]
+    seen = [line for line in here if may_be_seen(line.starts_at, line.arrived_at, now)]
     if arrived_are_seen:
-        people = [line for line in people if line.id not in may_be_seen]
+        people = [line for line in people if line not in seen]
     held = db.session.scalars(
         select(Appointment.id).where(
             Appointment.hospital_id == hospital_id,

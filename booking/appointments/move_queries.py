@@ -31,7 +31,9 @@ def slots_to_move_to(
     row = db.session.get_one(Appointment, (hospital_id, appointment_id))
     patient = db.session.get_one(Patient, row.patient_id)
     own = desk_slots_of(hospital_id, now, doctor_id=row.doctor_id, limit=60)
-    beside = desk_slots_of(hospital_id, now, department_id=row.department_id, limit=80)
+    beside = desk_slots_of(
+        hospital_id, now, department_id=row.department_id, but_doctor_id=row.doctor_id, limit=80
+    )
     since = seen_since(
         db.session(), hospital_id, patient.id, {slot.department_id for slot in (*own, *beside)}
     )
@@ -45,5 +47,5 @@ def slots_to_move_to(
 
     return (
         [shown(slot) for slot in own if slot.slot_id != row.slot_id],
-        [shown(slot) for slot in beside if slot.doctor_id != row.doctor_id],
+        [shown(slot) for slot in beside],
     )

@@ -123,6 +123,14 @@ class NotArrived(Refusal):
     message = "这位患者还没有报到，请先报到。"
 
 
+class JustArrived(Refusal):
+    message = "这位患者刚刚报到（不到 1 分钟）。确实看完了，请稍后再点「看完了」。"
+
+
+class SeenLongAgo(Refusal):
+    message = "这一页打开得太久了（超过 30 分钟），还没有停诊。请按现在的名单再看一遍，再点停诊。"
+
+
 class NotCheckedIn(Refusal):
     message = "这个预约没有在分诊台报到过，没有可以撤销的报到。"
 
@@ -183,6 +191,11 @@ def open_seats(capacity: int, share_percent: int) -> int:
 def extensions_allowed(by_policy: int) -> int:
     """How often a hold may be given its minutes again: as the policy says, but at least once (WCAG 2.2.1)."""
     return max(1, by_policy)
+
+
+def may_be_seen(starts_at: datetime, arrived_at: datetime | None, by: datetime) -> bool:
+    """Whether somebody who is here may have been seen by an instant: checked in, and their time had begun."""
+    return arrived_at is not None and arrived_at <= by and starts_at <= by
 
 
 def is_late(now: datetime, deadline: datetime, regret: datetime | None) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from booking.appointments.announce import tell
 from booking.appointments.finish import finish_row
 from booking.appointments.models import ACTIVE, Appointment
 from booking.appointments.places import change_status, end_hold, return_place
-from booking.appointments.rules import HERE
+from booking.appointments.rules import HERE, SeenLongAgo, may_be_seen
 from booking.appointments.wish_stops import tell_waiting
 from booking.clock import db_now
 from booking.db import retried, transaction
@@ -26,6 +27,9 @@ from booking.schedule.sellable import USED
 from booking.schedule.wanted import keep_back_for_wishes
 from booking.staff.rules import Actor, ensure_may
 from booking.staff.trail import record
+
+PAGE_IS_GOOD_FOR = timedelta(minutes=30)
+"""A word about who has been seen is taken so long after the list was shown; then it has to be looked at again."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,18 @@ def stop_session(
     actor: Actor,
     reason: str,
     note: str = "",
-    arrived_are_seen: bool = False,
+    seen_until: datetime | None = None,
 ) -> Stopped:
     """Stop a session: it sells nothing any more, every active appointment in it is cancelled by the hospital and told.
 
     Whoever waits for it and for nothing else is told too.
 
-    `reason` is what patients read, `note` stays inside. `arrived_are_seen` says that whoever has checked in and whose time
-    has begun was seen before the stop: their visits are finished, not cancelled, and they are told nothing; without it
-    they are cancelled like everybody else. A repeat changes nothing. Raises BadInput, SessionOver when the
-    session has ended, NotFound, NotAllowed.
+    `reason` is what patients read, `note` stays inside. `seen_until` is the word of whoever stops, at the instant at which
+    they saw the list: who had checked in by then and whose time had begun was seen before the stop. Their visits are
+    finished, not cancelled, and they are told nothing; everybody else, and all without that word, are cancelled. Whoever
+    may stop may give it, also without `finish`: the trail keeps whose visits it finished. A repeat changes nothing.
+    Raises BadInput, SeenLongAgo when `seen_until` is to come or `PAGE_IS_GOOD_FOR` ago, SessionOver when the session has
+    ended, NotFound, NotAllowed.
 
     Total also against holds that arrive at the same moment: free places are closed first (taking a place requires it
     open), then the active appointments are ended, until no open place is left.
@@ -75,15 +81,18 @@ def stop_session(
         now = db_now(session)
         if clinic.status == "finished" or clinic.ends_at <= now:
             raise SessionOver()
+        if seen_until is not None and not now - PAGE_IS_GOOD_FOR <= seen_until <= now:
+            raise SeenLongAgo()
         clinic.status, clinic.stop_reason, clinic.stop_note = "stopped", reason[:200], note.strip()[:200]
         clinic.stopped_at, clinic.version = now, clinic.version + 1
         clinic.changed_at, clinic.changed_by = now, actor.name
         session.flush()
-        count = letters = seen = 0
+        count = letters = 0
+        seen: list[str] = []
         for _ in range(50):
             _close_free_places(session, hospital_id, session_id)
-            if arrived_are_seen:
-                seen += _finish_seen(session, hospital_id, session_id, actor, now)
+            if seen_until is not None:
+                seen += _finish_seen(session, hospital_id, session_id, seen_until, actor, now)
             ended, told = _end_all(session, hospital_id, session_id, actor, reason, now)
             count, letters = count + ended, letters + told
             if not _open_places(session, hospital_id, session_id):
@@ -96,7 +105,8 @@ def stop_session(
             .where(ClinicSession.hospital_id == hospital_id, ClinicSession.id == session_id)
             .values(stopped_count=count)
         )
-        change = {"cancelled": count, "letters": letters, "seen": seen}
+        change: dict[str, Any] = {"cancelled": count, "letters": letters, "seen": len(seen)}
+        change |= {"finished": seen} if seen else {}
         record(
             session,
             hospital_id,
@@ -108,7 +118,7 @@ def stop_session(
             change=change,
             reason=reason,
         )
-    return Stopped(count, letters, False, seen)
+    return Stopped(count, letters, False, len(seen))
 
 
 def _close_free_places(session: Session, hospital_id: int, session_id: uuid.UUID) -> None:
@@ -155,12 +165,18 @@ def _locked(
 
 
 def _finish_seen(
-    session: Session, hospital_id: int, session_id: uuid.UUID, actor: Actor, now: datetime
-) -> int:
-    seen = [row for row in _locked(session, hospital_id, session_id, HERE) if row.starts_at <= now]
+    session: Session,
+    hospital_id: int,
+    session_id: uuid.UUID,
+    seen_until: datetime,
+    actor: Actor,
+    now: datetime,
+) -> list[str]:
+    here = _locked(session, hospital_id, session_id, HERE)
+    seen = [row for row in here if may_be_seen(row.starts_at, row.arrived_at, seen_until)]
     for row in seen:
         finish_row(session, row, actor=actor, now=now)
-    return len(seen)
+    return [row.id.hex for row in seen]
 
 
 def _end_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
@@ -42,6 +42,7 @@ RELEASES = [("rule", _l("按医院规则")), ("own", _l("单独指定时间"))]
 ROLLS = [("rule", _l("按医院规则")), ("own", _l("单独指定时间")), ("never", _l("不放到网上"))]
 SEXES = [("", _l("不限")), ("f", _l("只接待女性")), ("m", _l("只接待男性"))]
 VISITS = [("", _l("不限")), ("first", _l("只接待初诊")), ("return", _l("只接待复诊"))]
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = NumberRange(0, 150, _l("年龄应在 0–150 岁之间"))
 
 
@@ -243,3 +244,18 @@ class StopForm(FlaskForm):
         _l("内部备注"), validators=[Length(max=200, message=_l("内部备注最多 200 个字"))], filters=[plain]
     )
     arrived_are_seen = BooleanField(_l("已报到的都已经看完"))
+    shown_at = HiddenField()
+
+    def seen_until(self) -> datetime | None:
+        """Return the instant at which the page was shown, when it is ticked that who was here then has been seen.
+
+        An instant long past, which nothing accepts, when the page was tampered with.
+        """
+        if not self.arrived_are_seen.data:
+            return None
+        text = narrow(self.shown_at.data)
+        return LONG_AGO + timedelta(microseconds=int(text) if re.fullmatch(r"[0-9]{1,16}", text) else 0)
+
+    def show_at(self, now: datetime) -> None:
+        """Note the instant of the list that is shown now."""
+        self.shown_at.data = str((now - LONG_AGO) // timedelta(microseconds=1))

@@ -48,7 +48,7 @@ def stop(session_id: uuid.UUID) -> ResponseReturnValue:
             actor=me(),
             reason=form.reason_public.data or "",
             note=form.reason_internal.data or "",
-            arrived_are_seen=form.arrived_are_seen.data,
+            seen_until=form.seen_until(),
         )
     except NotFound:
         raise
@@ -78,6 +78,7 @@ def reopen(session_id: uuid.UUID) -> ResponseReturnValue:
 
 def _page(session_id: uuid.UUID, form: StopForm, problems: list[dict[str, Any]] | None = None) -> str:
     at, found = house(), session_detail(hospital_id(), session_id)
+    form.show_at(at.now)
     row = found.session
     stopped = row.status == "stopped"
     over = not stopped and (row.status == "finished" or row.ends_at <= at.now)

@@ -19,8 +19,9 @@ from sqlalchemy.exc import OperationalError
 
 from booking.claims import LEASE, Claimed
 from booking.db import db
+from booking.errors import where
 from booking.notices.carriers import FAILURES_TO_REST, State, note_failures, note_success
-from booking.notices.senders.provider import Outcome, Outgoing, Provider, Rendered, Temporary, where
+from booking.notices.senders.provider import Outcome, Outgoing, Provider, Rendered, Temporary
 from booking.outbox import reference
 from booking.settling import extend
 from booking.vault import blind_index

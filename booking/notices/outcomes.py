@@ -11,10 +11,11 @@ from datetime import datetime
 from booking.claims import Claimed
 from booking.clock import db_now
 from booking.db import db
+from booking.errors import where
 from booking.notices.handing import Ready
 from booking.notices.reaching import NotYet, NoWay
 from booking.notices.rules import MOST_UNKNOWN, next_try
-from booking.notices.senders.provider import NoText, Outcome, Permanent, Provider, Sent, where
+from booking.notices.senders.provider import NoText, Outcome, Permanent, Provider, Sent
 from booking.notices.writing import Failure, NotWanted
 from booking.settling import Ended
 

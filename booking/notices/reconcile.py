@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from booking.appointments.announce import TOLD_AS, People, hospital_hears, letters_of, people_of
+from booking.appointments.announce import TOLD_AS, UNTOLD, People, hospital_hears, letters_of, people_of
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.places import lock_appointment
 from booking.appointments.reminders import after_quiet
@@ -30,6 +30,8 @@ from booking.staff.rules import ROLES
 
 log = logging.getLogger(__name__)
 
+OWING = tuple(verb for verb, kind in TOLD_AS.items() if kind not in UNTOLD)
+"""The verbs that owe a letter of their own, whatever reminders are still to come."""
 TOLD = ("booked", "cancelled", "no_show", "excused")
 BATCH = 500
 RECENT = timedelta(minutes=20)
@@ -112,7 +114,7 @@ def without_letters(hospital_id: int) -> int:
         .where(
             AppointmentEvent.hospital_id == hospital_id,
             AppointmentEvent.id >= _id_of(RECENT),
-            AppointmentEvent.verb.in_(TOLD_AS),
+            AppointmentEvent.verb.in_(OWING),
             Appointment.status.in_(TOLD),
             or_(Appointment.account_id.is_not(None), Patient.phone_hash.is_not(None)),
             ~known,

@@ -22,6 +22,7 @@ from booking.appointments.reminders import OPTIONAL
 from booking.claims import BATCH, Claimed, claim_due, due_channels, end_useless, is_good_part
 from booking.clock import db_now
 from booking.db import db, transaction
+from booking.errors import where
 from booking.notices import pace
 from booking.notices.carriers import State, admit, may_carry, states
 from booking.notices.handing import Heart, Ready, hand_over
@@ -29,7 +30,7 @@ from booking.notices.merging import WAITS
 from booking.notices.models import DemoLetter
 from booking.notices.outcomes import became, unwritten
 from booking.notices.senders.choose import providers
-from booking.notices.senders.provider import Provider, Temporary, where
+from booking.notices.senders.provider import Provider, Temporary
 from booking.notices.writing import WANTED, Written, write
 from booking.outbox import Message
 from booking.settling import SENT, Ended, settle

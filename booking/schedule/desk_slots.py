@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from booking.db import Tenant, db
-from booking.directory.models import Campus, ClinicKind, DayPart, Practice
+from booking.directory.models import Campus, ClinicKind, DayPart, Doctor, Practice
 from booking.schedule.channels import KEPT
 from booking.schedule.models import ClinicSession, Place, Slot
 from booking.schedule.sellable import SELLING, given_out
@@ -113,11 +113,12 @@ def desk_slots_of(
     *,
     doctor_id: uuid.UUID | None = None,
     department_id: uuid.UUID | None = None,
+    but_doctor_id: uuid.UUID | None = None,
     limit: int = 60,
 ) -> list[DeskSlot]:
     """Return the first `limit` slots of a doctor or a department in which staff can still place somebody, in time order.
 
-    As staff book: also before the release, and until the slot ends. One statement.
+    `but_doctor_id` leaves one doctor out. As staff book: also before the release, and until the slot ends. One statement.
     """
     usable = and_(_ready(now), Place.channel != "extra", Place.withdrawn.is_(False))
     here = and_(Place.hospital_id == Slot.hospital_id, Place.slot_id == Slot.id)
@@ -125,11 +126,14 @@ def desk_slots_of(
         select(Slot.id)
         .join(ClinicSession, _same(ClinicSession, Slot.session_id))
         .join(Practice, _same(Practice, ClinicSession.practice_id))
+        .join(Doctor, _same(Doctor, ClinicSession.doctor_id))
         .where(
             Slot.hospital_id == hospital_id,
             ClinicSession.status.in_(SELLING),
+            ClinicSession.ends_at > now,
             Slot.ends_at > now,
             Practice.active,
+            Doctor.active,
             select(Place.id).where(here, usable).exists(),
         )
         .order_by(Slot.starts_at, Slot.id)
@@ -137,6 +141,8 @@ def desk_slots_of(
     )
     if doctor_id is not None:
         first = first.where(ClinicSession.doctor_id == doctor_id)
+    if but_doctor_id is not None:
+        first = first.where(ClinicSession.doctor_id != but_doctor_id)
     if department_id is not None:
         first = first.where(Practice.department_id == department_id)
     rolled = _rolled(now).label("rolled")

@@ -219,12 +219,16 @@ def come(desk, visit):
     desk.post(f"/staff/appointment/{visit.id}/check-in", {"back": "/staff/day"}, page="/staff/day")
 
 
-def test_a_row_says_with_one_press_that_somebody_has_been_seen(at, visit, desk):
+def test_a_row_says_with_one_press_that_somebody_has_been_seen(at, visit, desk, now):
     path = f"/staff/appointment/{visit.id}/finish"
     assert path not in desk.get("/staff/day").get_data(as_text=True), "nobody is seen before they are here"
     come(desk, visit)
     body = desk.get("/staff/day").get_data(as_text=True)
     assert f'formaction="{path}" aria-label="李*禾看完了"' in body
+    answer = desk.post(path, {"back": "/staff/day"}, page="/staff/day")
+    assert answer.status_code == 409 and "刚刚报到（不到 1 分钟）" in text_of(answer)
+    assert stored(Appointment, at.id, visit.id).status == "arrived", "pressed twice where 报到 stood"
+    now.shift(minutes=2)
     answer = desk.post(path, {"back": "/staff/day?status=arrived"}, page="/staff/day")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/staff/day?status=arrived")
     assert stored(Appointment, at.id, visit.id).status == "fulfilled"
@@ -241,10 +245,11 @@ def test_nobody_is_seen_who_is_not_here(at, visit, desk):
     assert desk.post(f"/staff/appointment/{at.doctor.id}/finish", page="/staff/day").status_code == 404
 
 
-def test_one_visit_is_finished_on_its_own_page(at, visit, desk):
+def test_one_visit_is_finished_on_its_own_page(at, visit, desk, now):
     path = f"/staff/appointment/{visit.id}"
     assert f"{path}/finish" not in desk.get(path).get_data(as_text=True)
     come(desk, visit)
+    now.shift(minutes=2)
     assert f'action="{path}/finish"' in desk.get(path).get_data(as_text=True)
     answer = desk.post(f"{path}/finish", {"back": path}, page=path)
     shown = text_of(desk.get(answer.headers["Location"]))
@@ -280,9 +285,10 @@ def test_a_check_in_is_taken_back_with_a_reason(at, visit, desk):
     assert "排队号 2" in text_of(desk.get(path))
 
 
-def test_what_is_over_is_not_taken_back(at, visit, desk):
+def test_what_is_over_is_not_taken_back(at, visit, desk, now):
     path = f"/staff/appointment/{visit.id}"
     come(desk, visit)
+    now.shift(minutes=2)
     desk.post(f"{path}/finish", page=path)
     answer = desk.post(f"{path}/undo-check-in", {"why": "扫错了凭条"}, page="/staff/day")
     assert answer.status_code == 409 and "它的状态是：已就诊" in text_of(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -98,11 +99,33 @@ def _sorted_tick(page):
     return " ".join(sorted(words, key=lambda word: order.index(word.split("=")[0])))
 
 
+def shown_at(page):
+    return re.search(r'name="shown_at" type="hidden" value="([0-9]+)"', page.get_data(as_text=True))[1]
+
+
+def test_a_page_that_was_open_too_long_is_shown_anew(at, there, begun, now):
+    first, scheduler = begun
+    path = f"/staff/sessions/{there.id}/stop"
+    old = shown_at(scheduler.get(path))
+    now.at(there.session.starts_at + timedelta(minutes=45))
+    before = row_counts()
+    fields = {"act": "stop", "reason_public": "急诊手术", "arrived_are_seen": "y"}
+    for value in (old, "", "x", "9" * 40, "9" * 16, *HOSTILE):
+        safe = value.encode("utf-8", "replace").decode()
+        answer = scheduler.post(path, fields | {"shown_at": safe})
+        assert answer.status_code == 409 and "这一页打开得太久了" in text_of(answer)
+        assert shown_at(answer) > old
+    assert row_counts() == before and stored(Appointment, at.id, first).status == "arrived"
+    answer = scheduler.post(path, fields | {"shown_at": shown_at(answer)})
+    assert answer.status_code == 303 and stored(Appointment, at.id, first).status == "fulfilled"
+
+
 @pytest.mark.parametrize("ticked", [True, False])
 def test_the_tick_decides_over_whoever_is_here(at, there, begun, ticked):
     first, scheduler = begun
     path = f"/staff/sessions/{there.id}/stop"
-    fields = {"act": "stop", "reason_public": "急诊手术"} | ({"arrived_are_seen": "y"} if ticked else {})
+    fields = {"act": "stop", "reason_public": "急诊手术", "shown_at": shown_at(scheduler.get(path))}
+    fields |= {"arrived_are_seen": "y"} if ticked else {}
     answer = scheduler.post(path, fields)
     shown = text_of(scheduler.get(answer.headers["Location"]))
     assert ("1 位已经看完的记为完成" in shown) == ticked

@@ -404,6 +404,7 @@ def test_whoever_has_been_seen_reads_so_and_is_offered_nothing_to_cancel_or_move
         check_in(clinic.id, row.id, actor=desk)
     path = f"/me/appointments/{ref(row)}"
     assert "排队号 1" in patient_visitor.get(path).text
+    now.shift(minutes=2)
     with app.app_context():
         finish(clinic.id, row.id, actor=desk)
     page = patient_visitor.get(path).text

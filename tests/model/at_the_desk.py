@@ -23,9 +23,10 @@ from booking.schedule.change_session import change_session
 from booking.schedule.models import ClinicSession
 from booking.schedule.models import Place as PlaceRow
 from booking.schedule.shape import Shape
+from tests import factory
 from tests.model.at_the_pages import LATE, booked
 from tests.model.steps import step
-from tests.model.things import Session, Visit
+from tests.model.things import JUST_ARRIVED, Session, Visit
 from tests.model.town import DAY, Both, instant, keys, likely, sessions, slots
 
 patients = st.sampled_from([0, 1, 2, 3, 3, 4, 4, 5, 5])
@@ -116,6 +117,8 @@ class AtTheDesk(Both):
             one = due[comes % len(due)]
             self.check_in(one, self.ids[id(one)])
             if then == "finish":
+                if comes % 4:
+                    self.set_clock(instant(morning + 2 * JUST_ARRIVED))
                 self.finish(one, self.ids[id(one)])
             elif then == "undo":
                 self.undo(one, self.ids[id(one)], "扫错了")
@@ -180,7 +183,7 @@ class AtTheDesk(Both):
 
     def stop(self, number: int, ticked: bool) -> None:
         session_id, session = self.opened[number].id, self.sessions[number]
-        words = {"reason": "停电", "arrived_are_seen": ticked}
+        words = {"reason": "停电", "seen_until": factory.now() if ticked else None}
         self.same(
             lambda: stop_session(self.at.id, session_id, actor=self.staff(), **words),
             lambda _: self.clinic.stop(session, ticked),

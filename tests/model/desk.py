@@ -8,6 +8,7 @@ from typing import Any
 from tests.model.rules import Rules
 from tests.model.things import (
     FINISHED_AFTER,
+    JUST_ARRIVED,
     KEPT,
     LIMITS,
     MINUTES,
@@ -85,7 +86,8 @@ class Desk(Rules):
         if self.now < session.starts - timedelta(minutes=MINUTES["checkin"]):
             raise Refused("TooEarly")
         session.numbers += 1
-        one.queue, one.seen = session.numbers, True
+        one.queue, one.seen, one.arrived = session.numbers, True, self.now
+        one.untold = one.letters[one.version, "moved", "waiting"]
         self._change(one, "arrived")
         return one
 
@@ -102,7 +104,9 @@ class Desk(Rules):
         if one.queue is None:
             raise Refused("NotCheckedIn")
         one.queue, one.seen = None, False
-        self._change(one, "booked")
+        self._change(one, "booked", since=one.arrived)
+        if one.slot.starts > self.now:
+            one.letters[one.version, "moved", "waiting"] += one.untold
         one.undone = True
         return one
 
@@ -113,6 +117,8 @@ class Desk(Rules):
             raise Refused("NotArrived")
         if one.status != "arrived":
             raise Refused("NotActive")
+        if self.now < one.arrived + JUST_ARRIVED:
+            raise Refused("JustArrived")
         self._finish(one)
         return one
 
@@ -138,6 +144,7 @@ class Desk(Rules):
         self.tickets.add((one.patient, one.slot.session.day))
         if one.status == "booked":
             one.status, one.version, one.seen, one.moved = "arrived", one.version + 1, True, False
+            one.arrived = self.now
         for other in self.visits:
             same = (other.patient, other.slot.session.day) == (one.patient, one.slot.session.day)
             if same and other.status == "no_show":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.model.places import Places
@@ -65,20 +65,27 @@ class Rules(Places):
             one.slot.session.day for one in self.visits if one.patient == patient and one.status == "no_show"
         ]
 
-    def _tell(self, one: Visit, kind: str | None) -> None:
-        """Letters that wait are superseded, those of the new state wait. Without an account nobody is told here."""
+    def _tell(self, one: Visit, kind: str | None, since: datetime | None = None) -> None:
+        """Letters that wait are superseded, those of the new state wait, and reminders that came due `since`. Without an
+        account nobody is told here."""
         self.supersede(one)
         due = []
         if one.status == "booked":
             session, two_hours = one.slot.session, one.slot.starts - timedelta(hours=2)
-            due = [("reminder_day", session.day_before), ("reminder_hours", two_hours)]
-        kinds = ([kind] if kind else []) + [name for name, at in due if self.now < at]
+            due = [
+                ("reminder_day", session.day_before, two_hours),
+                ("reminder_hours", two_hours, one.slot.starts),
+            ]
+        kinds = [kind] if kind else []
+        kinds += [name for name, at, until in due if (since or self.now) < at and self.now < until]
         for name in kinds if one.owner is not None else ():
             one.letters[one.version, name, "waiting"] += WAYS
 
-    def _change(self, one: Visit, status: str, letter: str | None = None) -> None:
+    def _change(
+        self, one: Visit, status: str, letter: str | None = None, since: datetime | None = None
+    ) -> None:
         one.status, one.version, one.moved, one.undone = status, one.version + 1, letter == "moved", False
-        self._tell(one, letter)
+        self._tell(one, letter, since)
 
     def _own(self, one: Visit, holder: str, account: int | None) -> None:
         theirs = one.holder == holder or (account is not None and account in (one.account, one.owner))

@@ -40,6 +40,7 @@ LAST_SALE = timedelta(hours=1)
 USED = datetime(9000, 1, 1, 8)  # until then rests the place of whoever has been seen
 FORGIVEN = 2  # rounds of which no phone was told
 FINISHED_AFTER = timedelta(hours=4)
+JUST_ARRIVED = timedelta(seconds=60)
 WAYS = 2  # each letter goes to the booker's app and telephone
 
 
@@ -110,6 +111,8 @@ class Visit:
     moved: bool = False  # its newest version is a move
     late: bool = False
     queue: int | None = None
+    arrived: datetime = datetime.min
+    untold: int = 0  # letters about a move that its check-in ended
     seen: bool = False  # somebody has marked it as arrived
     undone: bool = False  # its newest version takes a check-in back
     letters: Counter[tuple[int, str, str]] = field(default_factory=Counter)

@@ -11,6 +11,7 @@ FINISH = "booking/appointments/finish.py"
 STOP = "booking/appointments/stop.py"
 PLACES = "booking/appointments/places.py"
 CHECKIN = "booking/appointments/checkin.py"
+RULES = "booking/appointments/rules.py"
 LAYOUT = "booking/schedule/layout.py"
 FULL = "booking/appointments/full.py"
 
@@ -181,16 +182,32 @@ LATER = (
         "a stop neither cancels nor writes to those of whom the desk says that they were seen",
         "R18",
         STOP,
-        (("            if arrived_are_seen:\n", "            if False:\n"),),
+        (("            if seen_until is not None:\n", "            if False:\n"),),
         (FINISH_TESTS + "test_a_stop_leaves_alone_whoever_was_seen_before_it_when_the_desk_says_so",),
     ),
     Mutant(
         "stop-finishes-whoever-waits",
         "whoever has checked in before their time has not been seen",
         "R18",
-        STOP,
-        ((" if row.starts_at <= now]", "]"),),
+        RULES,
+        ((" and starts_at <= by\n", "\n"),),
         (FINISH_TESTS + "test_a_stop_leaves_alone_whoever_was_seen_before_it_when_the_desk_says_so",),
+    ),
+    Mutant(
+        "stop-finishes-whoever-came-since",
+        "a stop finishes nobody whom the page it was pressed on had not shown",
+        "R18",
+        STOP,
+        (("may_be_seen(row.starts_at, row.arrived_at, seen_until)", "may_be_seen(row.starts_at, row.arrived_at, now)"),),
+        (FINISH_TESTS + "test_a_stop_finishes_only_who_was_here_and_had_begun_when_the_list_was_looked_at",),
+    ),
+    Mutant(
+        "finish-by-a-second-press",
+        "nobody is finished within a minute of the check-in",
+        "R13",
+        FINISH,
+        (("now < row.arrived_at + AT_LEAST", "False"),),
+        (FINISH_TESTS + "test_a_second_press_right_after_the_check_in_finishes_nothing",),
     ),
     Mutant(
         "seen-place-sold-again",

@@ -9,7 +9,8 @@ from sqlalchemy import delete, select, update
 
 from booking.appointments.announce import tell
 from booking.appointments.cancel import cancel
-from booking.appointments.checkin import check_in
+from booking.appointments.checkin import check_in, undo_check_in
+from booking.appointments.coming import confirm_coming
 from booking.appointments.move import move
 from booking.appointments.stop import stop_session
 from booking.db import db, transaction
@@ -232,3 +233,15 @@ def test_a_large_date_is_read_in_batches(monkeypatch):
     found = sweep(at.id)
     assert (found.looked_at, found.lacking, found.put) == (5, 5, len(gone))
     db.session.rollback()
+
+
+def test_a_monitor_is_not_told_of_changes_that_owe_no_letter(now):
+    at, opened, _who, row = a_visit()
+    guest = factory.person("钱多多")
+    coming = book(at, opened, guest, slot=1, holder="g")
+    now.at(opened.session.starts_at - timedelta(minutes=5))
+    confirm_coming(at.id, coming.id, actor=as_account(guest))
+    check_in(at.id, row.id, actor=staff(at))
+    undo_check_in(at.id, row.id, actor=staff(at), reason="扫错了凭条")
+    lose(Message.id.is_not(None))
+    assert without_letters(at.id) == 0

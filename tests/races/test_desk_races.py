@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from booking.appointments.cancel import cancel
 from booking.appointments.checkin import check_in, undo_check_in
-from booking.appointments.finish import AFTER, finish, finish_visits
+from booking.appointments.finish import AFTER, AT_LEAST, finish, finish_visits
 from booking.appointments.models import Appointment, AppointmentEvent
 from booking.appointments.move import move
 from booking.appointments.reserve import hold
@@ -95,6 +95,7 @@ def visits_of_the_day(at, opened, now, count):
     now.at(opened.session.starts_at + timedelta(minutes=10))
     for row in rows:
         check_in(at.id, row.id, actor=staff(at, "desk"))
+    now.at(factory.now() + AT_LEAST)
     return rows
 
 
@@ -149,10 +150,11 @@ def test_a_stop_and_whoever_is_being_finished_leave_nobody_half_done(app, now, t
     opened = factory.open_session(at, places=3)
     rows = visits_of_the_day(at, opened, now, 10)
     desk = staff(at, "desk")
+    looked = factory.now() if ticked else None
     calls = [lambda row=row: finish(at.id, row.id, actor=desk) for row in rows]
     calls.insert(
         4,
-        lambda: stop_session(at.id, opened.id, actor=staff(at), reason="急诊手术", arrived_are_seen=ticked),
+        lambda: stop_session(at.id, opened.id, actor=staff(at), reason="急诊手术", seen_until=looked),
     )
     results = at_once(app, calls)
     assert set(kinds_of(results)) <= {"ok", "NotActive"}, kinds_of(results)

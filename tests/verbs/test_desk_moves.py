@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from booking.appointments.cancel import cancel
 from booking.appointments.models import AppointmentEvent
@@ -199,6 +199,21 @@ def test_a_limit_asks_staff_for_a_reason_and_what_it_overruled_is_kept():
     assert not broken()
 
 
+def test_two_visits_of_the_web_that_staff_put_on_one_day_with_a_reason_break_no_rule():
+    at = factory.clinic(policy={"per_day": 1, "per_department_day": 1})
+    morning = factory.open_session(at)
+    afternoon = factory.open_session(factory.another_doctor(at), morning.session.local_date, part="下午")
+    who = factory.person()
+    book(at, morning, who)
+    row = book(at, later(at), who, holder="h2")
+    moved = move(at.id, row.id, afternoon.slots[3].id, actor=clerk(at), override="医生要求同日复查")
+    assert (moved.kind, moved.visit_date) == ("web", morning.session.local_date)
+    assert not broken()
+    with transaction() as session:  # as if nobody had given a reason
+        session.execute(update(AuditEvent).where(AuditEvent.action == "move").values(change={}))
+    assert [title for title in broken() if title.startswith("R6")]
+
+
 def test_whom_a_session_is_for_may_be_overruled_and_the_visit_itself_never_counts():
     at = factory.clinic(policy={"per_day": 1, "per_department_day": 1})
     children = later(at)
@@ -290,3 +305,21 @@ def test_the_slots_are_those_the_verb_gives_and_say_which_ask_for_a_reason():
                 went = False
             assert went is not one.asks, one
     assert not broken()
+
+
+def test_other_doctors_are_listed_however_many_slots_the_own_doctor_has():
+    at = factory.clinic()
+    other = factory.another_doctor(at)
+    gone = factory.another_doctor(at, "钱多多", active=False)
+    who = known(at, birth_date=YOUNG)
+    day = factory.now().date() + timedelta(days=4)
+    for later_by in range(2):
+        crowded = factory.open_session(
+            at, day + timedelta(days=later_by), starts=time(8), ends=time(15), slot_minutes=10, places=1
+        )
+    row = at_desk(at, crowded, who)
+    for doctor in (other, gone):
+        factory.open_session(doctor, day + timedelta(days=9))
+    own, others = slots_to_move_to(at.id, row.id, factory.now())
+    assert len(own) == 60
+    assert [one.slot.doctor_id for one in others] == [other.doctor.id] * 4

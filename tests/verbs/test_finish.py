@@ -5,18 +5,26 @@ from __future__ import annotations
 from datetime import time, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from booking.appointments.cancel import cancel
 from booking.appointments.checkin import check_in, undo_check_in
 from booking.appointments.desk_queries import stop_preview
-from booking.appointments.finish import AFTER, finish, finish_visits
+from booking.appointments.finish import AFTER, AT_LEAST, LOOK_BACK, finish, finish_visits
 from booking.appointments.models import AppointmentEvent
 from booking.appointments.move import move
 from booking.appointments.no_show import mark_no_shows, record_ticket
 from booking.appointments.queries import appointment, of_account
-from booking.appointments.rules import ExtraFull, NotActive, NotArrived, NotCheckedIn, SlotFull
-from booking.appointments.stop import reopen_session, stop_session
+from booking.appointments.rules import (
+    ExtraFull,
+    JustArrived,
+    NotActive,
+    NotArrived,
+    NotCheckedIn,
+    SeenLongAgo,
+    SlotFull,
+)
+from booking.appointments.stop import PAGE_IS_GOOD_FOR, reopen_session, stop_session
 from booking.db import db, transaction
 from booking.directory.models import Hospital
 from booking.errors import BadInput, NotAllowed
@@ -25,7 +33,7 @@ from booking.outbox import Message
 from booking.schedule.change_session import change_session
 from booking.schedule.desk_queries import session_detail
 from booking.schedule.desk_slots import free_by_channel
-from booking.schedule.models import ClinicSession
+from booking.schedule.models import ClinicSession, Place
 from booking.schedule.rules import BelowSold
 from booking.schedule.sellable import USED
 from booking.staff.models import AuditEvent
@@ -49,7 +57,13 @@ def arrived(at, opened, now, who=None, *, slot=0, holder="h"):
     row = book(at, opened, who or factory.person(), slot=slot, holder=holder)
     now.at(opened.slots[slot].starts_at - timedelta(minutes=20))
     check_in(at.id, row.id, actor=desk(at))
+    a_while(now)
     return row
+
+
+def a_while(now):
+    """As long as a patient is here at least before they can have been seen."""
+    now.at(factory.now() + AT_LEAST)
 
 
 def events(row):
@@ -142,6 +156,36 @@ def test_only_somebody_who_is_here_can_have_been_seen(status, refusal):
     assert fresh(row).status == status and not trail(row)
 
 
+def test_a_second_press_right_after_the_check_in_finishes_nothing(now):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    row = book(at, opened, factory.person())
+    now.at(opened.slots[0].starts_at)
+    check_in(at.id, row.id, actor=desk(at))
+    version, letters = fresh(row).version, len(messages(row))
+    with pytest.raises(JustArrived) as refused:
+        finish(at.id, row.id, actor=desk(at))
+    assert "刚刚报到" in refused.value.text
+    assert (fresh(row).status, fresh(row).version, len(messages(row))) == ("arrived", version, letters)
+    assert [action for action, *_ in trail(row)] == ["check_in"]
+    a_while(now)
+    assert finish(at.id, row.id, actor=desk(at)).status == "fulfilled"
+
+
+def test_a_seen_number_that_is_sold_again_is_found(now):
+    at = factory.clinic()
+    row = arrived(at, factory.open_session(at), now)
+    finish(at.id, row.id, actor=desk(at))
+    assert not broken()
+    for until in (None, factory.now() + timedelta(days=1)):
+        with transaction() as session:
+            session.get_one(Place, (at.id, row.place_id)).rests_until = until
+        assert any("somebody who was seen" in title for title in broken())
+    with transaction() as session:  # finished by an earlier release, which let the number go
+        session.execute(delete(AppointmentEvent).where(AppointmentEvent.verb == "finish"))
+    assert not any("somebody who was seen" in title for title in broken())
+
+
 def test_the_number_of_somebody_who_was_seen_is_nobody_elses(now):
     at = factory.clinic()
     opened = factory.open_session(at, places=1)
@@ -183,6 +227,7 @@ def test_the_session_keeps_as_many_numbers_as_were_seen(now):
     now.at(opened.session.starts_at)
     for row in rows:
         check_in(at.id, row.id, actor=desk(at))
+        a_while(now)
         finish(at.id, row.id, actor=desk(at))
     wanted, version = shape(opened.session, places_per_slot=1), version_of(opened)
     with pytest.raises(BelowSold):
@@ -200,6 +245,7 @@ def test_an_added_number_goes_on_counting_towards_the_cap(now):
     row = extra(at, opened, known(at))
     now.at(opened.session.starts_at)
     check_in(at.id, row.id, actor=desk(at))
+    a_while(now)
     finish(at.id, row.id, actor=desk(at))
     with pytest.raises(ExtraFull):
         extra(at, opened, known(at, "周小满"))
@@ -283,6 +329,40 @@ def test_whom_the_desk_noted_down_afterwards_is_finished_too(now):
     assert finish_visits() == 1 and fresh(row).status == "fulfilled"
 
 
+def test_what_is_long_over_is_left_as_it_is(now):
+    at = factory.clinic()
+    opened = factory.open_session(at)
+    row = arrived(at, opened, now)
+    now.at(opened.session.ends_at + LOOK_BACK + timedelta(days=1))
+    assert finish_visits() == 0 and fresh(row).status == "arrived"
+
+
+def test_a_hospital_with_a_broken_visit_keeps_no_other_one_waiting(now, caplog):
+    rows = []
+    for at in (factory.clinic(), factory.clinic()):
+        opened = factory.open_session(at)
+        rows.append(arrived(at, opened, now, holder=f"h{at.id}"))
+    with transaction() as session:  # a next version that is there already
+        first = session.get_one(type(rows[0]), (rows[0].hospital_id, rows[0].id))
+        session.add(
+            AppointmentEvent(
+                hospital_id=first.hospital_id,
+                appointment_id=first.id,
+                version=first.version + 1,
+                at=factory.now(),
+                verb="call",
+                from_status="arrived",
+                to_status="in_visit",
+                actor_kind="desk",
+            )
+        )
+    now.at(opened.session.ends_at + AFTER)
+    assert finish_visits() == 1
+    assert [fresh(row).status for row in rows] == ["arrived", "fulfilled"]
+    (said,) = [one.getMessage() for one in caplog.records if "not finished" in one.getMessage()]
+    assert f"hospital {rows[0].hospital_id} " in said and "IntegrityError" in said and "INSERT" not in said
+
+
 # --- a stop
 
 
@@ -296,21 +376,51 @@ def scene(now):
     now.at(opened.slots[0].starts_at + timedelta(minutes=10))
     for row in (seen, early):
         check_in(at.id, row.id, actor=desk(at))
+    a_while(now)
     return at, opened, seen, early, to_come
 
 
 def test_a_stop_leaves_alone_whoever_was_seen_before_it_when_the_desk_says_so(now):
     at, opened, seen, early, to_come = scene(now)
-    done = stop_session(at.id, opened.id, actor=staff(at), reason="医生急诊手术", arrived_are_seen=True)
+    done = stop_session(at.id, opened.id, actor=staff(at), reason="医生急诊手术", seen_until=factory.now())
     assert (done.count, done.letters, done.seen, done.again) == (2, 4, 1, False)
     assert [fresh(row).status for row in (seen, early, to_come)] == ["fulfilled", "cancelled", "cancelled"]
     assert kinds(seen) == [], "they are written nothing"
     assert kinds(early) == kinds(to_come) == ["stopped"]
     assert free_places(opened) == 0
     audit = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "stop_session")).one()
-    assert audit.change == {"cancelled": 2, "letters": 4, "seen": 1}
+    assert audit.change == {"cancelled": 2, "letters": 4, "seen": 1, "finished": [seen.id.hex]}
     assert events(seen)[-1].actor_kind == "admin"
     assert not broken() and reconcile().lacking == 0
+
+
+def test_a_stop_finishes_only_who_was_here_and_had_begun_when_the_list_was_looked_at(now):
+    at, opened, seen, early, to_come = scene(now)
+    begins = at_desk(at, opened, known(at), slot=1, via="desk")
+    comes = at_desk(at, opened, known(at, "周小满"), slot=0, via="desk")
+    check_in(at.id, begins.id, actor=desk(at))
+    looked = factory.now()
+    now.at(looked + timedelta(minutes=24))
+    check_in(at.id, comes.id, actor=desk(at))
+    done = stop_session(at.id, opened.id, actor=staff(at, "scheduler"), reason="急诊手术", seen_until=looked)
+    assert (done.count, done.seen) == (4, 1)
+    assert [fresh(row).status for row in (seen, early, to_come, begins, comes)] == [
+        "fulfilled",
+        *["cancelled"] * 4,
+    ]
+    assert kinds(begins) == kinds(comes) == ["stopped"] and not broken()
+
+
+def test_an_old_or_coming_word_about_who_was_seen_stops_nothing(now):
+    at, opened, seen, *_ = scene(now)
+    for looked in (
+        factory.now() - PAGE_IS_GOOD_FOR - timedelta(seconds=1),
+        factory.now() + timedelta(hours=1),
+    ):
+        with pytest.raises(SeenLongAgo):
+            stop_session(at.id, opened.id, actor=staff(at), reason="急诊手术", seen_until=looked)
+    assert fresh(seen).status == "arrived" and version_of(opened) == opened.session.version
+    assert not db.session.scalars(select(AuditEvent).where(AuditEvent.action == "stop_session")).all()
 
 
 def test_a_stop_cancels_and_tells_whoever_is_here_when_the_desk_says_nothing(now):
@@ -339,7 +449,7 @@ def test_before_a_stop_it_is_said_how_many_are_here_and_who_may_have_been_seen(n
 
 def test_reopening_does_not_bring_the_number_of_whoever_was_seen_back(now):
     at, opened, seen, *_ = scene(now)
-    stop_session(at.id, opened.id, actor=staff(at), reason="设备检修", arrived_are_seen=True)
+    stop_session(at.id, opened.id, actor=staff(at), reason="设备检修", seen_until=factory.now())
     assert reopen_session(at.id, opened.id, actor=staff(at)) == 11
     place = place_of(seen)
     assert (place.open, place.rests_until) == (False, USED)
@@ -373,6 +483,36 @@ def test_a_check_in_by_mistake_is_taken_back_and_the_reminder_is_due_again(now):
     assert reconcile().lacking == 0 and not broken()
 
 
+def test_a_reminder_that_came_due_while_somebody_was_here_by_mistake_goes_at_once(now):
+    at = factory.clinic()
+    opened = factory.open_session(at, starts=time(12), ends=time(14))
+    row = book(at, opened, factory.person(), slot=3)
+    now.at(opened.session.starts_at - timedelta(minutes=115))
+    check_in(at.id, row.id, actor=desk(at))
+    now.at(opened.slots[3].starts_at - timedelta(minutes=70))
+    undo_check_in(at.id, row.id, actor=desk(at), reason="扫错了凭条")
+    assert kinds(row) == ["reminder_hours"]
+    waiting = [one for one in messages(row) if one.status == "waiting"]
+    assert {one.due_at <= factory.now() < one.expires_at for one in waiting} == {True}
+    assert reconcile().lacking == 0 and not broken()
+
+
+def test_word_of_a_move_that_a_mistaken_check_in_ended_leaves_after_all(now):
+    at = factory.clinic()
+    opened = factory.open_session(at, starts=time(12), ends=time(14))
+    row = book(at, opened, factory.person(), slot=0)
+    now.at(opened.session.starts_at - timedelta(minutes=60))
+    move(at.id, row.id, opened.slots[3].id, actor=desk(at), by="hospital", reason="医生调班")
+    before = {one.channel: one.facts for one in messages(row) if one.kind == "moved"}
+    check_in(at.id, row.id, actor=desk(at))
+    assert "moved" not in kinds(row)
+    undo_check_in(at.id, row.id, actor=desk(at), reason="扫错了凭条")
+    again = [one for one in messages(row) if one.kind == "moved" and one.status == "waiting"]
+    assert before and {one.channel: one.facts for one in again} == before
+    assert {one.version for one in again} == {fresh(row).version}
+    assert reconcile().lacking == 0 and not broken()
+
+
 def test_whoever_comes_after_all_gets_a_new_number(now):
     at = factory.clinic()
     opened = factory.open_session(at)
@@ -381,6 +521,7 @@ def test_whoever_comes_after_all_gets_a_new_number(now):
     other = book(at, opened, factory.person(), slot=1, holder="b")
     assert check_in(at.id, other.id, actor=desk(at)).queue_number == 2, "1 was called out once"
     assert check_in(at.id, row.id, actor=desk(at)).queue_number == 3
+    a_while(now)
     assert finish(at.id, row.id, actor=desk(at)).status == "fulfilled"
     assert not broken()
 

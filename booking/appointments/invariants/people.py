@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from booking.appointments.invariants.shape import PLATFORM, WITH_PATIENT_SQL, Invariant, of
 
+_NOT_OVERRULED = """NOT EXISTS (SELECT 1 FROM audit_event u WHERE u.hospital_id = a.hospital_id
+            AND u.object_kind = 'appointment' AND u.object_id = a.id AND u.action = 'move'
+            AND u.change LIKE '%"overruled"%')"""
+"""Not a visit that staff moved past a limit, with a reason: the trail names the limit."""
+
 PEOPLE = (
     Invariant(
         "R4",
@@ -31,6 +36,7 @@ PEOPLE = (
         f"""SELECT a.patient_id, min(a.visit_date) FROM appointment a
         JOIN policy v ON v.hospital_id = a.hospital_id AND v.version = a.policy_version
         WHERE a.hospital_id = :hospital AND a.status IN {WITH_PATIENT_SQL} AND a.kind IN ('web', 'offer', 'draw')
+        AND {_NOT_OVERRULED}
         GROUP BY a.patient_id, a.visit_date HAVING count(*) > max(v.per_day)""",
     ),
     Invariant(
@@ -40,6 +46,7 @@ PEOPLE = (
         f"""SELECT a.patient_id, a.department_id FROM appointment a
         JOIN policy v ON v.hospital_id = a.hospital_id AND v.version = a.policy_version
         WHERE a.hospital_id = :hospital AND a.status IN {WITH_PATIENT_SQL} AND a.kind IN ('web', 'offer', 'draw')
+        AND {_NOT_OVERRULED}
         GROUP BY a.patient_id, a.department_id, a.visit_date HAVING count(*) > max(v.per_department_day)""",
     ),
     Invariant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from booking.appointments.invariants.shape import ACTIVE_SQL, ENDED_SQL, Invariant, of
+from booking.schedule.sellable import USED
 
 PLACES = (
     Invariant(
@@ -91,6 +92,16 @@ PLACES = (
         """SELECT p.session_id FROM place p WHERE p.hospital_id = :hospital AND p.extra_number IS NOT NULL
         AND NOT p.withdrawn GROUP BY p.session_id
         HAVING count(*) > (SELECT max(v.extra_cap) FROM policy v WHERE v.hospital_id = :hospital)""",
+    ),
+    Invariant(
+        "R19",
+        "the number of somebody who was seen is on sale or sold again",
+        "看完的号不再放出，也不再给别人",
+        f"""SELECT a.id FROM appointment a JOIN place p ON {of("p", "a", "place_id")}
+        WHERE a.hospital_id = :hospital AND a.status = 'fulfilled'
+        AND (p.appointment_id IS NOT NULL OR p.rests_until IS NULL OR p.rests_until < '{USED:%Y-%m-%d}')
+        AND EXISTS (SELECT 1 FROM appointment_event e WHERE e.hospital_id = a.hospital_id
+            AND e.appointment_id = a.id AND e.verb = 'finish')""",
     ),
     Invariant(
         "R28",

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from booking.clock import seconds_since
+from booking.errors import where
 from booking.notices.segments import segments_of
 from booking.notices.senders.provider import (
     Outcome,
@@ -19,7 +20,6 @@ from booking.notices.senders.provider import (
     Provider,
     Sent,
     Temporary,
-    where,
 )
 from booking.notices.senders.wire import (
     REFUSED_FOR_GOOD,

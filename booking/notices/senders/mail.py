@@ -14,6 +14,7 @@ from email.utils import formatdate, parseaddr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from booking.errors import where
 from booking.notices.senders.provider import (
     Outcome,
     Outgoing,
@@ -22,7 +23,6 @@ from booking.notices.senders.provider import (
     Rendered,
     Sent,
     Temporary,
-    where,
 )
 
 AT_ONCE = 50

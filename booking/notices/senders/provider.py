@@ -7,9 +7,10 @@ provider that honours it delivers once.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from booking.errors import where
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +127,3 @@ def one_by_one(send_one: Callable[[Outgoing], Sent]) -> Callable[[list[Outgoing]
         return outcomes
 
     return send
-
-
-def where(problem: BaseException) -> str:
-    """Name an error by kind and place; its own words may carry somebody's name or number."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    last = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(problem).__name__}{last}"
