@@ -198,7 +198,12 @@ LATER = (
         "a stop finishes nobody whom the page it was pressed on had not shown",
         "R18",
         STOP,
-        (("may_be_seen(row.starts_at, row.arrived_at, seen_until)", "may_be_seen(row.starts_at, row.arrived_at, now)"),),
+        (
+            (
+                "may_be_seen(row.starts_at, row.arrived_at, seen_until)",
+                "may_be_seen(row.starts_at, row.arrived_at, now)",
+            ),
+        ),
         (FINISH_TESTS + "test_a_stop_finishes_only_who_was_here_and_had_begun_when_the_list_was_looked_at",),
     ),
     Mutant(
