@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from booking.appointments.invariants.shape import ACTIVE_SQL, ENDED_SQL, Invariant, of
 from booking.schedule.sellable import USED
+
+NEVER = f"{USED - timedelta(days=2):%Y-%m-%d}"
+"""A date that only a place used up rests beyond, in whichever zone the database reads it."""
 
 PLACES = (
     Invariant(
@@ -99,7 +104,7 @@ PLACES = (
         "看完的号不再放出，也不再给别人",
         f"""SELECT a.id FROM appointment a JOIN place p ON {of("p", "a", "place_id")}
         WHERE a.hospital_id = :hospital AND a.status = 'fulfilled'
-        AND (p.appointment_id IS NOT NULL OR p.rests_until IS NULL OR p.rests_until < '{USED:%Y-%m-%d}')
+        AND (p.appointment_id IS NOT NULL OR p.rests_until IS NULL OR p.rests_until < '{NEVER}')
         AND EXISTS (SELECT 1 FROM appointment_event e WHERE e.hospital_id = a.hospital_id
             AND e.appointment_id = a.id AND e.verb = 'finish')""",
     ),
