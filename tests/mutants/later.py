@@ -251,7 +251,12 @@ LATER = (
         "a check-in that is taken back lets the reminders go on",
         "N1",
         CHECKIN,
-        (('        tell(session, row, "check_in_undone", policy=policy, now=now)\n', ""),),
+        (
+            (
+                '        tell(session, row, "check_in_undone", policy=policy, now=now, reminded_until=arrived_at)\n',
+                "",
+            ),
+        ),
         (FINISH_TESTS + "test_a_check_in_by_mistake_is_taken_back_and_the_reminder_is_due_again",),
     ),
 )
