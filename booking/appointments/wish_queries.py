@@ -39,7 +39,8 @@ class WishView:
     The names of doctors, departments, parts, campuses and kinds are those it asks for; empty parts, campuses or kinds mean
     any. `doctor`, `department`, `part` and `session_date` are those of the full session it was joined from. `offers` are
     the appointments it may accept now; `needs_referral` when their session asks for one. `hopeless` while it lives and no
-    session that it names can have a number, all being stopped or over; `stopped` when its own is stopped then.
+    session that it names can have a number for it, all being stopped or their lists closed; `stopped` when its own is
+    stopped then.
     """
 
     hospital_id: int

@@ -20,7 +20,7 @@ from booking.schedule.models import ClinicSession
 from booking.schedule.wanted import WAITING, Wish, covers, with_practice
 
 AT_ONCE = 500
-"""Wishes that one question is asked about; SQLite takes no longer list of values."""
+"""Wishes that one question is asked about: a database takes a list of values of a certain length only."""
 
 
 def tell_waiting(session: Session, clinic: ClinicSession, *, now: datetime) -> int:

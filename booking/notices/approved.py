@@ -143,6 +143,7 @@ WECHAT_WORDS = (
     "phone",
     "reason",
 )
+"""What may stand in the fields of a WeChat template, as far as the letter has it."""
 
 
 def wechat_templates(path: str) -> dict[str, WechatTemplate]:

@@ -8,25 +8,12 @@ from typing import Any
 
 from flask import current_app
 
+from booking.notices.approved import WECHAT_WORDS
 from booking.notices.filling import fill, lines_of, one_line
 from booking.notices.senders.provider import Rendered
 from booking.notices.short_text import link_host, short_message
 from booking.notices.tongue import Tongue
 
-SHOWN = (
-    "time",
-    "when",
-    "latest",
-    "place",
-    "department",
-    "doctor",
-    "name",
-    "room",
-    "code",
-    "phone",
-    "reason",
-)
-"""What may stand in the fields of a WeChat template, as far as the letter has it."""
 _LABEL = re.compile(r"([^：:，。、,.]{1,24}(?:：|: ))(.*)")
 
 
@@ -53,7 +40,7 @@ def shape(
     if channel == "app":
         return Rendered(subject, "\n".join(lines))
     if channel == "wechat":
-        variables = tuple((name, str(words[name])) for name in SHOWN if name in words)
+        variables = tuple((name, str(words[name])) for name in WECHAT_WORDS if name in words)
         return Rendered(subject, "\n".join(lines), template=f"{kind}.wechat", variables=variables, page=page)
     ending = tongue.say("automatic", site())
     link = (tongue.say("online"), f"{current_app.config['PUBLIC_URL']}{page}") if page else None

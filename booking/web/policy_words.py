@@ -68,7 +68,8 @@ def waiting_lines(policy: Policy) -> list[str]:
         _("不要这个号，或没来得及确认，名次保留一次，第二次排到最后。"),
         returned_line(policy),
         _(
-            "就诊前一天 %(at)s 截止，没等到会告诉你。候补不收费，随时可以退出。",
+            "%(day)s %(at)s 截止，没等到会告诉你。候补不收费，随时可以退出。",
+            day=day_before(policy.wish_ends_days_before),
             at=wording.clock(policy.wish_ends_time),
         ),
     ]

@@ -15,6 +15,7 @@ from booking.appointments.stop import stop_session
 from booking.appointments.wish_models import WishOffer
 from booking.clock import local
 from booking.db import db, transaction
+from booking.directory.models import Policy
 from booking.notices.service import send_due
 from booking.outbox import Message
 from booking.refs import link_code, ref
@@ -103,6 +104,14 @@ def test_the_rule_of_returned_numbers_is_published_with_its_window(app, sold_out
     opened, _ = sold_out
     for path in ("/rules", f"/wait/{ref(opened.session)}"):
         assert "在 10:00–20:00 之间随机一分钟重新放出" in visitor.get(path).text, path
+
+
+@pytest.mark.parametrize(("days", "said"), [(0, "就诊当天 23:00 截止"), (2, "就诊前 2 天 23:00 截止")])
+def test_the_day_on_which_the_list_closes_is_the_policys(app, sold_out, visitor, days, said):
+    opened, _ = sold_out
+    with app.app_context(), transaction() as session:
+        session.execute(update(Policy).values(wish_ends_days_before=days))
+    assert said in visitor.get(f"/wait/{ref(opened.session)}").text
 
 
 def test_a_stranger_signs_in_first_and_nothing_else_changes(app, sold_out):
